@@ -1,0 +1,20 @@
+import { defineConfig } from "vitest/config";
+
+/**
+ * Suites by what they need: `unit` nothing but Node, `envoy` an Envoy binary, `containers` Docker,
+ * `conformance` both engines. `npm test` picks those that this machine can run and says which it skipped.
+ */
+const suite = (name: string, include: string, timeout: number) => ({
+  test: { name, include: [include], testTimeout: timeout, hookTimeout: timeout * 2, fileParallelism: name === "unit" },
+});
+
+export default defineConfig({
+  test: {
+    projects: [
+      suite("unit", "test/unit/**/*.test.ts", 60_000),
+      suite("envoy", "test/envoy/**/*.test.ts", 120_000),
+      suite("containers", "test/containers/**/*.test.ts", 180_000),
+      suite("conformance", "test/conformance/**/*.test.ts", 120_000),
+    ],
+  },
+});
