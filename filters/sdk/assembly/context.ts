@@ -1,0 +1,156 @@
+/**
+ * The classes that a filter extends. The host creates a root context for each plugin configuration and a stream context
+ * for each request (or connection) below it; several roots can share one VM, and each sees only its own configuration.
+ *
+ * Override what you need and nothing else: the build exports only the callbacks that some class overrides, because each
+ * exported one costs a call per request. Class and method names are those of `@solo-io/proxy-runtime`.
+ */
+import { proxy_done, proxy_set_effective_context } from "./abi/imports";
+import {
+  BufferTypeValues, FilterDataStatusValues, FilterHeadersStatusValues, FilterMetadataStatusValues, FilterStatusValues,
+  FilterTrailersStatusValues, LogLevelValues, PeerTypeValues, WasmResultValues,
+} from "./abi/enums";
+import { getBuffer } from "./buffers";
+import { View, toString, utf8 } from "./bytes";
+import { log } from "./log";
+import { getProperty } from "./properties";
+
+export abstract class BaseContext {
+  constructor(public context_id: u32) {}
+
+  /** The stream or plugin ends. False holds it back until `done()`. */
+  onDone(): bool {
+    return true;
+  }
+
+  /** The last call for this context. */
+  onDelete(): void {}
+
+  /** Host calls that follow act on this context's stream: for callouts, which are answered on the root context. */
+  setEffectiveContext(): WasmResultValues {
+    return proxy_set_effective_context(this.context_id);
+  }
+}
+
+export class RootContext extends BaseContext {
+  constructor(context_id: u32) {
+    super(context_id);
+  }
+
+  /** A new stream. Filters without state per stream may return the same object each time. */
+  createContext(context_id: u32): Context {
+    return new Context(context_id, this);
+  }
+
+  onStart(vm_configuration_size: usize): bool {
+    return true;
+  }
+
+  /** The plugin's configuration is here ({@link configuration}). False refuses it: say why in the log first. */
+  onConfigure(configuration_size: u32): bool {
+    return true;
+  }
+
+  validateConfiguration(configuration_size: usize): bool {
+    return true;
+  }
+
+  onTick(): void {}
+  onQueueReady(token: u32): void {}
+  onForeignFunction(function_id: u32, data_size: u32): void {}
+
+  /** `headers` 0: the call failed (time-out, reset, no such cluster member); a dead endpoint answers with a local 503. */
+  onHttpCallResponse(token: u32, headers: u32, body_size: u32, trailers: u32): void {}
+  onGrpcReceiveInitialMetadata(token: u32, headers: u32): void {}
+  onGrpcReceive(token: u32, response_size: u32): void {}
+  onGrpcReceiveTrailingMetadata(token: u32, trailers: u32): void {}
+  onGrpcClose(token: u32, status_code: u32): void {}
+
+  /** After `onDone` returned false: now the plugin may go. */
+  done(): WasmResultValues {
+    this.setEffectiveContext();
+    return proxy_done();
+  }
+
+  /** The configuration's bytes; only inside {@link onConfigure}, and gone when it returns. */
+  configuration(): View {
+    return getBuffer(BufferTypeValues.PluginConfiguration);
+  }
+}
+
+export class Context extends BaseContext {
+  constructor(context_id: u32, public root_context: RootContext) {
+    super(context_id);
+  }
+
+  onNewConnection(): FilterStatusValues {
+    return FilterStatusValues.Continue;
+  }
+  onDownstreamData(size: usize, end: bool): FilterStatusValues {
+    return FilterStatusValues.Continue;
+  }
+  onUpstreamData(size: usize, end: bool): FilterStatusValues {
+    return FilterStatusValues.Continue;
+  }
+  onDownstreamConnectionClose(peer: PeerTypeValues): void {}
+  onUpstreamConnectionClose(peer: PeerTypeValues): void {}
+
+  onRequestHeaders(headers: u32, end_of_stream: bool): FilterHeadersStatusValues {
+    return FilterHeadersStatusValues.Continue;
+  }
+  onRequestMetadata(elements: u32): FilterMetadataStatusValues {
+    return FilterMetadataStatusValues.Continue;
+  }
+  onRequestBody(body_buffer_length: usize, end_of_stream: bool): FilterDataStatusValues {
+    return FilterDataStatusValues.Continue;
+  }
+  onRequestTrailers(trailers: u32): FilterTrailersStatusValues {
+    return FilterTrailersStatusValues.Continue;
+  }
+  onResponseHeaders(headers: u32, end_of_stream: bool): FilterHeadersStatusValues {
+    return FilterHeadersStatusValues.Continue;
+  }
+  onResponseMetadata(elements: u32): FilterMetadataStatusValues {
+    return FilterMetadataStatusValues.Continue;
+  }
+  onResponseBody(body_buffer_length: usize, end_of_stream: bool): FilterDataStatusValues {
+    return FilterDataStatusValues.Continue;
+  }
+  onResponseTrailers(trailers: u32): FilterTrailersStatusValues {
+    return FilterTrailersStatusValues.Continue;
+  }
+  /** The stream is over and its outcome known. */
+  onLog(): void {}
+}
+
+/** Refuses every configuration: stands in for a root id that nobody registered, so that the reason reaches the log. */
+class UnknownRoot extends RootContext {
+  constructor(context_id: u32, private readonly rootId: string) {
+    super(context_id);
+  }
+  onConfigure(configuration_size: u32): bool {
+    log(LogLevelValues.critical, "selvedge: no root context named '" + this.rootId + "' in this module; it has: " + names.join(", "));
+    return false;
+  }
+}
+
+const names: string[] = [];
+const factories: ((context_id: u32) => RootContext)[] = [];
+// @ts-ignore: decorator
+@lazy const ROOT_ID = utf8("plugin_root_id");
+
+/**
+ * Makes a root context available under a name: the `root_id` of the plugin's configuration. A module that registers one
+ * only answers to any root id.
+ */
+export function registerRootContext(factory: (context_id: u32) => RootContext, name: string): void {
+  names.push(name);
+  factories.push(factory);
+}
+
+export function createRoot(context_id: u32): RootContext {
+  if (factories.length == 1) return factories[0](context_id);
+  const rootId = toString(getProperty(ROOT_ID));
+  const index = names.indexOf(rootId);
+  return index >= 0 ? factories[index](context_id) : new UnknownRoot(context_id, rootId);
+}

@@ -1,0 +1,278 @@
+/**
+ * Reads a configuration in one pass, without building a tree: 2 MB of policies must be read in milliseconds, and a message
+ * must say where (`$.policies[3].spec.rules[0]`), what was found and what was expected. The first error sticks; from then
+ * on every call answers "no more", so that a consumer checks {@link ok} once, at its end. Pure.
+ */
+import { ABSENT, View, address, sameBytes, size, toString, view } from "../bytes";
+import { scanNumber, scanString, skipSpace, stoppedAt } from "./scan";
+
+export enum JsonKind { End, Object, Array, String, Number, Boolean, Null, Invalid }
+
+/** Deeper than any configuration of ours; a bound, so that hostile nesting is an error and not a trap. */
+const MAX_DEPTH = 64;
+const ROOT: View = ABSENT;
+
+export class JsonReader {
+  /** `path: found …, expected …`, or empty. */
+  error: string = "";
+  private at: usize;
+  private readonly end: usize;
+  private depth: i32 = 0;
+  // One entry for each open object or array: its current key (ABSENT in an array), index, and which fields were seen.
+  private keys: StaticArray<u64> = new StaticArray<u64>(MAX_DEPTH);
+  private indexes: StaticArray<i32> = new StaticArray<i32>(MAX_DEPTH);
+  private seen: StaticArray<u64> = new StaticArray<u64>(MAX_DEPTH);
+
+  constructor(source: View) {
+    this.at = address(source);
+    this.end = this.at + size(source);
+  }
+
+  get ok(): bool {
+    return this.error.length == 0;
+  }
+
+  /** What the next value is, without reading it. */
+  kind(): JsonKind {
+    this.at = skipSpace(this.at, this.end);
+    if (this.at >= this.end) return JsonKind.End;
+    const c = load<u8>(this.at);
+    if (c == 123) return JsonKind.Object;
+    if (c == 91) return JsonKind.Array;
+    if (c == 34) return JsonKind.String;
+    if (c == 45 || <u32>c - 48 < 10) return JsonKind.Number;
+    if (this.word("true") || this.word("false")) return JsonKind.Boolean;
+    return this.word("null") ? JsonKind.Null : JsonKind.Invalid;
+  }
+
+  /** Enters an object: then {@link nextKey} until it says false. */
+  beginObject(expected: string = "an object"): bool {
+    return this.begin(JsonKind.Object, 0, expected);
+  }
+
+  /** Enters an array: then {@link nextElement} until it says false. */
+  beginArray(expected: string = "an array"): bool {
+    return this.begin(JsonKind.Array, ABSENT, expected);
+  }
+
+  private begin(kind: JsonKind, key: View, expected: string): bool {
+    if (!this.ok) return false;
+    if (this.kind() != kind) return this.fail(expected);
+    if (this.depth == MAX_DEPTH) return this.failWith("nested deeper than 64 levels", "a flatter document");
+    unchecked((this.keys[this.depth] = key));
+    unchecked((this.indexes[this.depth] = -1));
+    unchecked((this.seen[this.depth] = 0));
+    this.depth++;
+    this.at++;
+    return true;
+  }
+
+  /** Moves to the next member: compare {@link field} or {@link key}, then read or {@link skip} its value. */
+  nextKey(): bool {
+    if (!this.more(125, "',' or '}'")) return false;
+    if (this.at >= this.end || load<u8>(this.at) != 34) return this.fail("a field name in double quotes");
+    const name = scanString(this.at, this.end);
+    this.at = stoppedAt;
+    if (name == ABSENT) return this.fail("a valid string");
+    unchecked((this.keys[this.depth - 1] = name));
+    this.at = skipSpace(this.at, this.end);
+    if (this.at >= this.end || load<u8>(this.at) != 58) return this.fail("':'");
+    this.at++;
+    return true;
+  }
+
+  /** Moves to the next element. */
+  nextElement(): bool {
+    return this.more(93, "',' or ']'");
+  }
+
+  private more(close: u8, separator: string): bool {
+    if (!this.ok) return false;
+    const top = this.depth - 1;
+    this.at = skipSpace(this.at, this.end);
+    if (this.at >= this.end) return this.fail(separator);
+    const c = load<u8>(this.at);
+    const index = unchecked(this.indexes[top]) + 1;
+    if (c == close) {
+      this.at++;
+      this.depth = top;
+      return false;
+    }
+    if (index > 0) {
+      if (c != 44) return this.fail(separator);
+      this.at = skipSpace(this.at + 1, this.end);
+      if (this.at < this.end && load<u8>(this.at) == close) return this.fail("a value after ','");
+    }
+    unchecked((this.indexes[top] = index));
+    return true;
+  }
+
+  /** The current member's name; valid while the configuration is being read. */
+  get key(): View {
+    return unchecked(this.keys[this.depth - 1]);
+  }
+
+  /** The current element's index in its array. */
+  get index(): i32 {
+    return unchecked(this.indexes[this.depth - 1]);
+  }
+
+  /**
+   * Is the current member this field? `bit` (0–63) is the field's own number in its object: a field that comes twice is an
+   * error, because two readers may disagree on which one counts.
+   */
+  field(name: View, bit: u32): bool {
+    if (!sameBytes(this.key, name)) return false;
+    const top = this.depth - 1;
+    const mask: u64 = 1 << <u64>bit;
+    if (unchecked(this.seen[top]) & mask) {
+      this.failWith("this field twice", "each field once");
+      return false;
+    }
+    unchecked((this.seen[top] |= mask));
+    return true;
+  }
+
+  /** A member that nobody knows: always an error, since ignoring it could ignore a restriction. */
+  unknownField(known: string): bool {
+    return this.ok ? this.failWith("an unknown field", "one of " + known) : false;
+  }
+
+  /** A string's decoded bytes, or {@link ABSENT} with the error set. */
+  string(expected: string = "a string"): View {
+    if (!this.ok) return ABSENT;
+    if (this.kind() != JsonKind.String) {
+      this.fail(expected);
+      return ABSENT;
+    }
+    const text = scanString(this.at, this.end);
+    if (text == ABSENT) {
+      this.at = stoppedAt;
+      this.fail("a valid string");
+      return ABSENT;
+    }
+    this.at = stoppedAt;
+    return text;
+  }
+
+  /** A whole number within bounds; `min` with the error set otherwise. */
+  integer(min: i64, max: i64, expected: string = ""): i64 {
+    const start = this.at;
+    const value = this.number(expected.length ? expected : "an integer");
+    if (!this.ok) return min;
+    if (value != Math.floor(value) || value < <f64>min || value > <f64>max) {
+      this.at = start;
+      this.fail(expected.length ? expected : "an integer from " + min.toString() + " to " + max.toString());
+      return min;
+    }
+    return <i64>value;
+  }
+
+  number(expected: string = "a number"): f64 {
+    if (!this.ok) return 0;
+    if (this.kind() != JsonKind.Number) {
+      this.fail(expected);
+      return 0;
+    }
+    const value = scanNumber(this.at, this.end);
+    if (isNaN(value)) {
+      this.fail(expected);
+      return 0;
+    }
+    this.at = stoppedAt;
+    return value;
+  }
+
+  boolean(expected: string = "true or false"): bool {
+    if (!this.ok) return false;
+    if (this.kind() != JsonKind.Boolean) return this.fail(expected);
+    const value = load<u8>(this.at) == 116;
+    this.at += value ? 4 : 5;
+    return value;
+  }
+
+  /** Reads over a `null` if there is one. */
+  optionalNull(): bool {
+    if (!this.ok || this.kind() != JsonKind.Null) return false;
+    this.at += 4;
+    return true;
+  }
+
+  /** Reads over the next value, whatever it is; still an error where it is malformed. */
+  skip(): bool {
+    switch (this.kind()) {
+      case JsonKind.Object:
+        if (!this.beginObject()) return false;
+        while (this.nextKey()) this.skip();
+        return this.ok;
+      case JsonKind.Array:
+        if (!this.beginArray()) return false;
+        while (this.nextElement()) this.skip();
+        return this.ok;
+      case JsonKind.String:
+        this.string();
+        return this.ok;
+      case JsonKind.Number:
+        this.number();
+        return this.ok;
+      case JsonKind.Boolean:
+        this.boolean();
+        return this.ok;
+      case JsonKind.Null:
+        return this.optionalNull();
+      default:
+        return this.fail("a value");
+    }
+  }
+
+  /** After the outermost value: nothing may follow. */
+  finish(): bool {
+    if (this.ok && this.kind() != JsonKind.End) this.fail("the end of the document");
+    return this.ok;
+  }
+
+  /** Refuses what is at the cursor: `found` is described from the text. Returns false. */
+  fail(expected: string): bool {
+    return this.failWith(this.describe(), expected);
+  }
+
+  /** Refuses with the caller's own words; only the first refusal counts. Returns false. */
+  failWith(found: string, expected: string): bool {
+    if (this.error.length == 0) this.error = this.path() + ": found " + found + ", expected " + expected;
+    return false;
+  }
+
+  /** Where the cursor is, e.g. `$.policies[3].spec`. */
+  path(): string {
+    let path = "$";
+    for (let i = 0; i < this.depth; i++) {
+      const key = unchecked(this.keys[i]);
+      const index = unchecked(this.indexes[i]);
+      if (index < 0) break;
+      path += key == ROOT ? "[" + index.toString() + "]" : key == 0 ? "" : "." + toString(key);
+    }
+    return path;
+  }
+
+  private word(literal: string): bool {
+    const n = <usize>literal.length;
+    if (this.end - this.at < n) return false;
+    for (let i: usize = 0; i < n; i++) {
+      if (load<u8>(this.at + i) != load<u8>(changetype<usize>(literal) + (i << 1))) return false;
+    }
+    return true;
+  }
+
+  private describe(): string {
+    switch (this.kind()) {
+      case JsonKind.End: return "the end of the document";
+      case JsonKind.Object: return "an object";
+      case JsonKind.Array: return "an array";
+      case JsonKind.Null: return "null";
+    }
+    const most: usize = 40;
+    let stop = this.at;
+    while (stop < this.end && stop - this.at < most && load<u8>(stop) >= 32 && load<u8>(stop) != 44 && load<u8>(stop) != 125) stop++;
+    return "'" + toString(view(this.at, <u32>max<usize>(stop - this.at, 1))) + "'";
+  }
+}
