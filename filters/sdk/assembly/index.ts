@@ -13,3 +13,7 @@ export * from "./properties";
 export * from "./shared";
 export * from "./stream";
 export { JsonKind, JsonReader } from "./json/reader";
+export { RequestView, request } from "./http/request";
+export { Peer } from "./http/peer";
+export { IdentitySource, peer } from "./http/identity";
+export { currentRoute, forgetRoute } from "./http/route";
