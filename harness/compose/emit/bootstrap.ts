@@ -1,0 +1,69 @@
+/** The complete Envoy configuration of a model. */
+import type { Resource } from "../load.ts";
+import type { GatewayModel, Model } from "../resolve/model.ts";
+import { rulesOf } from "../resolve/index.ts";
+import { admin, layeredRuntime, overloadManager } from "./admin.ts";
+import { cluster, type ClusterModel } from "./clusters.ts";
+import { clean, type Config } from "./config.ts";
+import type { Files } from "./files.ts";
+import { listener } from "./listener.ts";
+import type { Plugin } from "./plugins.ts";
+import { statsConfig } from "./stats.ts";
+import type { EnvoyVersion } from "./version.ts";
+import { wasmFilter } from "./wasm.ts";
+
+export interface BootstrapInput {
+  model: Model;
+  /** By Gateway, in filter order. */
+  plugins: Map<GatewayModel, Plugin[]>;
+  module: (plugin: Plugin) => { file: string; capabilities: string[] };
+  files: Files;
+  peerState: boolean;
+  version: EnvoyVersion;
+  nodeId: string;
+  nodeCluster: string;
+  /** Null: no admin endpoint. */
+  adminPort: number | null;
+  maxConnections: number;
+  heapBytes?: number;
+}
+
+export function bootstrap(input: BootstrapInput): Config {
+  const { model, files } = input;
+  const clusters = new Map<string, ClusterModel>();
+  const listeners: Config[] = [];
+  const gateways = [...model.gateways].sort((a, b) => (a.resource.id < b.resource.id ? -1 : 1));
+  for (const gateway of gateways) {
+    const name = (backend: Resource<"Backend">): string => clusterName(gateway, backend, model);
+    for (const backend of backendsOf(gateway)) {
+      const tls = model.upstreamTls.get(backend.id);
+      const clientCertificate = tls && gateway.clientCertificate;
+      clusters.set(name(backend), { name: name(backend), backend, ...(tls ? { tls } : {}), ...(clientCertificate ? { clientCertificate } : {}) });
+    }
+    const filters = (input.plugins.get(gateway) ?? []).map((plugin) => {
+      const { file, capabilities } = input.module(plugin);
+      return wasmFilter(plugin, capabilities, files.name(file), input.version);
+    });
+    for (const socket of gateway.sockets) {
+      listeners.push(listener({ gateway, socket, filters, peerState: input.peerState, cluster: name, files, version: input.version }));
+    }
+  }
+  const names = [...clusters.keys()].sort();
+  return clean({
+    node: { id: input.nodeId, cluster: input.nodeCluster },
+    admin: input.adminPort === null ? undefined : admin(input.adminPort),
+    static_resources: { listeners, clusters: names.map((name) => cluster(clusters.get(name)!, files)) },
+    stats_config: statsConfig(),
+    overload_manager: overloadManager(input.maxConnections, input.heapBytes),
+    layered_runtime: layeredRuntime(),
+  });
+}
+
+/** A Backend's id; apart for each Gateway that shows it a client certificate of its own. */
+function clusterName(gateway: GatewayModel, backend: Resource<"Backend">, model: Model): string {
+  return gateway.clientCertificate && model.upstreamTls.has(backend.id) ? `${backend.id}@${gateway.resource.id}` : backend.id;
+}
+
+function backendsOf(gateway: GatewayModel): Resource<"Backend">[] {
+  return rulesOf(gateway).flatMap((rule) => [...rule.arms.map((arm) => arm.backend), ...rule.mirrors.map((mirror) => mirror.backend)]);
+}

@@ -1,0 +1,78 @@
+/** envoy.config.listener.v3.Listener for one socket of a Gateway. */
+import type { GatewayModel, ListenerModel, Socket } from "../resolve/model.ts";
+import { BUFFER_LIMIT } from "./clusters.ts";
+import { extension, socketAddress, typed, type Config } from "./config.ts";
+import type { Files } from "./files.ts";
+import { httpConnectionManager } from "./hcm.ts";
+import { routeConfiguration, type RouteContext } from "./routes.ts";
+import { downstreamTls } from "./tls.ts";
+import { atLeast, type EnvoyVersion } from "./version.ts";
+
+/** Read-only filter state that holds the peer's URI SANs, joined with commas. */
+export const PEER_KEY = "selvedge.peer";
+
+export interface ListenerInput {
+  gateway: GatewayModel;
+  socket: Socket;
+  filters: Config[];
+  /** Put the peer's identity into filter state when the handshake is done. */
+  peerState: boolean;
+  cluster: RouteContext["cluster"];
+  files: Files;
+  version: EnvoyVersion;
+}
+
+export function listener(input: ListenerInput): Config {
+  const { socket } = input;
+  const [first, ...others] = socket.addresses;
+  const secure = socket.protocol === "HTTPS";
+  return {
+    name: socket.name,
+    address: socketAddress(first!, socket.port),
+    additional_addresses: others.length > 0 ? others.map((address) => ({ address: socketAddress(address, socket.port) })) : undefined,
+    per_connection_buffer_limit_bytes: BUFFER_LIMIT,
+    listener_filters: secure
+      ? [extension("envoy.filters.listener.tls_inspector", "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector")]
+      : undefined,
+    // One chain for each TLS certificate that a host name selects; plain HTTP knows the host only from the request.
+    filter_chains: secure ? socket.listeners.map((each) => filterChain(input, [each])) : [filterChain(input, socket.listeners)],
+  };
+}
+
+function filterChain(input: ListenerInput, listeners: ListenerModel[]): Config {
+  const { socket, files } = input;
+  const [only] = listeners;
+  const name = socket.protocol === "HTTPS" ? `${socket.name}/${only!.name}` : socket.name;
+  const tls = only!.tls;
+  const hcm = httpConnectionManager({
+    name: name.replaceAll("/", "_"),
+    routes: routeConfiguration(name, listeners, { socket, cluster: input.cluster }),
+    filters: input.filters,
+    accessLog: input.gateway.accessLog,
+  });
+  return {
+    name,
+    filter_chain_match: tls && only!.hostname !== "*" ? { server_names: [only!.hostname] } : undefined,
+    filters: [...(input.peerState && tls ? [peerState(input.version)] : []), hcm],
+    transport_socket: tls ? downstreamTls(tls, files) : undefined,
+    transport_socket_connect_timeout: tls ? "10s" : undefined,
+  };
+}
+
+/** Once for each connection, not for each request; Envoy 1.37 or newer. */
+function peerState(version: EnvoyVersion): Config {
+  return {
+    name: "envoy.filters.network.set_filter_state",
+    typed_config: typed("envoy.extensions.filters.network.set_filter_state.v3.Config", {
+      on_downstream_tls_handshake: [
+        {
+          object_key: PEER_KEY,
+          factory_key: "envoy.string",
+          // Deprecated in 1.40; no Wasm filter can write this key either way, theirs start with `wasm.`.
+          read_only: atLeast(version, 1, 40) ? undefined : true,
+          format_string: { text_format_source: { inline_string: "%DOWNSTREAM_PEER_URI_SAN%" } },
+        },
+      ],
+    }),
+  };
+}

@@ -1,0 +1,152 @@
+/** The filters' configurations: the JSON that authz, canary, telemetry and edge read (see their config.schema.json). */
+import { DRY_RUN } from "../check/authorization.ts";
+import type { Resource } from "../load.ts";
+import { attaches, attachesToGateway, gatewaySubject, resolveWorkloads, workloadName } from "../resolve/attachment.ts";
+import { rulesOf } from "../resolve/index.ts";
+import type { GatewayModel, Model, RuleModel, Workload } from "../resolve/model.ts";
+import { Report } from "../report.ts";
+import type { Config, Json } from "./config.ts";
+import { clean } from "./config.ts";
+
+export type PluginKind = "authz" | "canary" | "telemetry" | "edge";
+
+export interface Plugin {
+  kind: PluginKind;
+  /** Unique in the configuration; also its vm_id, so that no two Gateways share a VM. */
+  name: string;
+  json: string;
+}
+
+export interface PluginOptions {
+  modules: "fused" | "separate";
+  rootNamespace: string;
+  trustDomain: string;
+  trustDomainAliases: string[];
+  /** Filter state key of the peer's identity; undefined: filters read it from the connection. */
+  identityKey?: string;
+  maxSeries: number;
+  logDenials?: boolean;
+  denial?: { status?: number; body?: string };
+}
+
+/**
+ * The plugins of one Gateway, in filter order. Telemetry comes first when it stands alone: first on the way in is last
+ * on the way out, so it sees every answer, local replies of the others and their header changes included.
+ */
+export function gatewayPlugins(gateway: GatewayModel, model: Model, options: PluginOptions): Plugin[] {
+  const rules = rulesOf(gateway);
+  const identity: Config | undefined = options.identityKey === undefined ? undefined : { filterState: options.identityKey };
+  const parts: [PluginKind, Config | undefined][] = [
+    ["telemetry", gateway.metrics ? telemetryConfig(rules, options) : undefined],
+    ["authz", authzConfig(gateway, rules, model, options)],
+    ["canary", canaryConfig(rules)],
+  ];
+  const present = parts.filter((part): part is [PluginKind, Config] => part[1] !== undefined);
+  if (present.length === 0) return [];
+  const name = (kind: PluginKind): string => `selvedge.${kind}.${gateway.resource.namespace}.${gateway.resource.name}`;
+  if (options.modules === "separate") {
+    return present.map(([kind, config]) => ({ kind, name: name(kind), json: compact({ ...config, identity }) }));
+  }
+  const order: PluginKind[] = ["authz", "canary", "telemetry"];
+  const fused = Object.fromEntries(present.sort(([a], [b]) => order.indexOf(a) - order.indexOf(b)));
+  return [{ kind: "edge", name: name("edge"), json: compact({ ...fused, identity }) }];
+}
+
+function authzConfig(gateway: GatewayModel, rules: RuleModel[], model: Model, options: PluginOptions): Config | undefined {
+  const workloads = resolveWorkloads(rules, model.policies, options.rootNamespace, new Report());
+  const self = gatewaySubject(gateway);
+  const policies = model.policies
+    .filter(
+      (policy) =>
+        attachesToGateway(policy, gateway, options.rootNamespace) ||
+        [self, ...workloads].some((subject) => attaches(policy, subject, options.rootNamespace)),
+    )
+    .sort((a, b) => (a.id < b.id ? -1 : 1));
+  if (policies.length === 0) return undefined;
+  return {
+    namespace: self.namespace,
+    labels: self.labels,
+    rootNamespace: options.rootNamespace,
+    trustDomain: options.trustDomain,
+    trustDomainAliases: options.trustDomainAliases,
+    gateway: { namespace: self.namespace, labels: self.labels, targets: self.targets },
+    denial: options.denial ? { ...options.denial } : undefined,
+    logDenials: options.logDenials,
+    workloads: workloads.map(workloadConfig),
+    policies: policies.map(policyConfig),
+  };
+}
+
+function workloadConfig({ name, namespace, labels, targets, routes }: Workload): Config {
+  return { name, namespace, labels, targets, routes };
+}
+
+/** The whole resource, without what only a cluster's bookkeeping needs. */
+function policyConfig(policy: Resource<"AuthorizationPolicy">): Config {
+  const dryRun = policy.annotations[DRY_RUN];
+  return {
+    apiVersion: policy.value.apiVersion,
+    kind: policy.kind,
+    metadata: { name: policy.name, namespace: policy.namespace, annotations: dryRun === undefined ? undefined : { [DRY_RUN]: dryRun } },
+    spec: policy.spec as Json,
+  };
+}
+
+function canaryConfig(rules: RuleModel[]): Config | undefined {
+  const rollouts = rules.flatMap((rule): Config[] => {
+    if (!rule.rollout) return [];
+    const { id, stickiness } = rule.rollout;
+    return [
+      {
+        route: rule.id,
+        id,
+        arms: rule.arms.map(({ name, weight }) => ({ name, weight })),
+        stickiness: stickiness ? { salt: stickiness.salt, keys: stickiness.keys.map((key) => ({ ...key })) } : undefined,
+      },
+    ];
+  });
+  return rollouts.length > 0 ? { rollouts } : undefined;
+}
+
+function telemetryConfig(rules: RuleModel[], options: PluginOptions): Config {
+  const routes: Record<string, Config> = {};
+  for (const rule of rules) {
+    const [stable, ...others] = rule.arms;
+    // A redirect or a fixed answer has no destination.
+    routes[rule.id] = { destination: destination(stable), arm: stable?.name ?? "", label: rule.id };
+    for (const arm of others) routes[`${rule.id}/${arm.name}`] = { destination: destination(arm), arm: arm.name, label: rule.id };
+  }
+  return { maxSeries: options.maxSeries, routes };
+}
+
+function destination(arm: RuleModel["arms"][number] | undefined): Config {
+  if (!arm) return { workload: "unknown", namespace: "unknown" };
+  return { workload: workloadName(arm.backend), namespace: arm.backend.namespace };
+}
+
+/**
+ * JSON on as few lines as a person can still review and compare: one for each policy, workload, rollout and route.
+ * The filters don't care; the difference in size is below one per cent.
+ */
+export function compact(config: Config): string {
+  return layout(clean(config), ["policies", "workloads", "rollouts", "routes", "authz", "canary", "telemetry"], "");
+}
+
+function layout(value: Json, open: string[], indent: string): string {
+  const deeper = `${indent} `;
+  if (Array.isArray(value)) {
+    if (value.length === 0) return "[]";
+    return `[\n${value.map((each) => deeper + JSON.stringify(each)).join(",\n")}\n${indent}]`;
+  }
+  const members = Object.entries(value as Config).map(([key, each]) => {
+    const isOpen = open.includes(key) && each !== null && typeof each === "object";
+    const text = !isOpen ? JSON.stringify(each) : Array.isArray(each) || key !== "routes" ? layout(each!, open, deeper) : table(each as Config, deeper);
+    return `${deeper}${JSON.stringify(key)}:${text}`;
+  });
+  return members.length === 0 ? "{}" : `{\n${members.join(",\n")}\n${indent}}`;
+}
+
+function table(value: Config, indent: string): string {
+  const rows = Object.entries(value).map(([key, each]) => `${indent} ${JSON.stringify(key)}:${JSON.stringify(each)}`);
+  return rows.length === 0 ? "{}" : `{\n${rows.join(",\n")}\n${indent}}`;
+}

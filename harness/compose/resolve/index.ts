@@ -1,0 +1,96 @@
+/** From checked resources to the model: references, attachment, defaults. */
+import { checkAuthorization } from "../check/authorization.ts";
+import { ofKind, type Policies } from "../load.ts";
+import type { Report } from "../report.ts";
+import { armSubject, attaches, attachesToGateway, checkTargets, gatewaySubject, resolveWorkloads } from "./attachment.ts";
+import { Backends, resolveUpstreamTls } from "./backends.ts";
+import { resolveRollouts } from "./canary.ts";
+import { Certificates } from "./certificates.ts";
+import { refusePortClashes, resolveGateway, type Occupied } from "./gateways.ts";
+import type { GatewayModel, Model, RuleModel } from "./model.ts";
+import { attachRoute, resolveRoute, warnShadowed } from "./routes.ts";
+import { resolveTelemetry } from "./telemetry.ts";
+
+export interface ResolveOptions {
+  rootNamespace: string;
+  systemAuthorities?: string;
+  /** False: don't look at certificates on disk. */
+  readFiles: boolean;
+  /** Addresses that something else takes, the admin endpoint for one. */
+  occupied: Occupied[];
+}
+
+export function resolvePolicies(policies: Policies, options: ResolveOptions, report: Report): Model {
+  const certificates = new Certificates(ofKind(policies, "Secret"), ofKind(policies, "ConfigMap"), report, options.readFiles);
+  const backends = new Backends(ofKind(policies, "Backend"), report);
+  const upstreamTls = resolveUpstreamTls(ofKind(policies, "BackendTLSPolicy"), backends, certificates, options, report);
+  const gateways = ofKind(policies, "Gateway").map((gateway) => resolveGateway(gateway, certificates, report));
+  if (gateways.length === 0) {
+    report.add({
+      code: "gateway-missing",
+      severity: "error",
+      message: "there is no Gateway, so nothing listens",
+      where: { file: policies.dir },
+      fix: "add a Gateway",
+    });
+  }
+  refusePortClashes(gateways, options.occupied, report);
+  const routes = ofKind(policies, "HTTPRoute").map((route) => resolveRoute(route, backends, report));
+  for (const route of routes) attachRoute(route, gateways, report);
+  warnShadowed(gateways, report);
+  resolveRollouts(ofKind(policies, "CanaryPolicy"), routes, report);
+  resolveTelemetry(ofKind(policies, "Telemetry"), gateways, options.rootNamespace, report);
+  const model: Model = { gateways, upstreamTls, policies: ofKind(policies, "AuthorizationPolicy") };
+  checkPolicies(model, policies, options, report);
+  return model;
+}
+
+/** The rules whose routes are on a listener of this Gateway, each once, by id. */
+export function rulesOf(gateway: GatewayModel): RuleModel[] {
+  const rules = new Map<string, RuleModel>();
+  for (const socket of gateway.sockets) {
+    for (const listener of socket.listeners) {
+      for (const { route } of listener.attached) for (const rule of route.rules) rules.set(rule.id, rule);
+    }
+  }
+  return [...rules.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+function checkPolicies(model: Model, policies: Policies, options: ResolveOptions, report: Report): void {
+  const known = new Set(policies.resources.map((each) => `${each.kind} ${each.id}`));
+  const exists = (target: string): boolean => known.has(target.startsWith("Service ") ? `Backend ${target.slice(8)}` : target);
+  for (const policy of model.policies) {
+    checkAuthorization(policy, report);
+    checkTargets(policy, ["Gateway", "HTTPRoute", "Backend", "Service"], exists, report);
+  }
+  const used = new Set<unknown>();
+  const unprotected = new Set<string>();
+  for (const gateway of model.gateways) {
+    const rules = rulesOf(gateway);
+    const workloads = resolveWorkloads(rules, model.policies, options.rootNamespace, report);
+    const arms = rules.flatMap((rule) => rule.arms.map((arm) => armSubject(rule, arm)));
+    for (const policy of model.policies) {
+      const subjects = [gatewaySubject(gateway), ...arms];
+      if (attachesToGateway(policy, gateway, options.rootNamespace) || subjects.some((each) => attaches(policy, each, options.rootNamespace))) used.add(policy);
+    }
+    const guarded = model.policies.some((policy) => attachesToGateway(policy, gateway, options.rootNamespace));
+    for (const workload of workloads) {
+      if (!guarded && !model.policies.some((policy) => attaches(policy, workload, options.rootNamespace))) unprotected.add(workload.name);
+    }
+    for (const rule of rules) {
+      const arm = rule.arms[0];
+      const workload = workloads.find((each) => each.routes.includes(rule.id));
+      if (arm && workload && unprotected.delete(workload.name)) {
+        report.warn("workload-unprotected", arm.backend, ["metadata", "name"], `no AuthorizationPolicy attaches to ${workload.name}: everyone who reaches the listener may call it`, {
+          fix: `add an AuthorizationPolicy with an empty spec to namespace ${workload.namespace}: it allows nothing, and others then allow`,
+        });
+      }
+    }
+  }
+  for (const policy of model.policies) {
+    if (used.has(policy)) continue;
+    report.warn("policy-unattached", policy, ["metadata", "name"], `AuthorizationPolicy ${policy.id} attaches to nothing, so it has no effect`, {
+      fix: policy.spec.selector ? "compare its selector with the labels of the Backends that routes lead to" : "compare its namespace with those of the Backends that routes lead to",
+    });
+  }
+}
