@@ -77,16 +77,56 @@ export const envoyExtras: Readonly<Record<string, Signature>> = {
 /** WASI modules that Envoy links; it has the same functions in both. */
 export const wasiModules: readonly string[] = ["wasi_snapshot_preview1", "wasi_unstable"];
 
-/** WASI functions that Envoy links: those of preview 1, most of which answer "not supported". */
-export const wasiFunctions: readonly string[] = [
-  "args_get", "args_sizes_get", "clock_res_get", "clock_time_get", "environ_get", "environ_sizes_get", "fd_advise",
-  "fd_allocate", "fd_close", "fd_datasync", "fd_fdstat_get", "fd_fdstat_set_flags", "fd_fdstat_set_rights",
-  "fd_filestat_get", "fd_filestat_set_size", "fd_filestat_set_times", "fd_pread", "fd_prestat_dir_name",
-  "fd_prestat_get", "fd_pwrite", "fd_read", "fd_readdir", "fd_renumber", "fd_seek", "fd_sync", "fd_tell", "fd_write",
-  "path_create_directory", "path_filestat_get", "path_filestat_set_times", "path_link", "path_open", "path_readlink",
-  "path_remove_directory", "path_rename", "path_symlink", "path_unlink_file", "poll_oneoff", "proc_exit", "random_get",
-  "sched_yield", "sock_recv", "sock_send", "sock_shutdown",
-];
+/**
+ * WASI functions that Envoy links: preview 1, most of which answer "not supported". Envoy declares two of them with one
+ * parameter less than preview 1 does, path_link and path_symlink, so no module can import those.
+ */
+export const wasiFunctions: Readonly<Record<string, Signature>> = {
+  args_get: status(2),
+  args_sizes_get: status(2),
+  clock_res_get: status(2),
+  clock_time_get: "i32 i64 i32 -> i32",
+  environ_get: status(2),
+  environ_sizes_get: status(2),
+  fd_advise: "i32 i64 i64 i32 -> i32",
+  fd_allocate: "i32 i64 i64 -> i32",
+  fd_close: status(1),
+  fd_datasync: status(1),
+  fd_fdstat_get: status(2),
+  fd_fdstat_set_flags: status(2),
+  fd_fdstat_set_rights: "i32 i64 i64 -> i32",
+  fd_filestat_get: status(2),
+  fd_filestat_set_size: "i32 i64 -> i32",
+  fd_filestat_set_times: "i32 i64 i64 i32 -> i32",
+  fd_pread: "i32 i32 i32 i64 i32 -> i32",
+  fd_prestat_dir_name: status(3),
+  fd_prestat_get: status(2),
+  fd_pwrite: "i32 i32 i32 i64 i32 -> i32",
+  fd_read: status(4),
+  fd_readdir: "i32 i32 i32 i64 i32 -> i32",
+  fd_renumber: status(2),
+  fd_seek: "i32 i64 i32 i32 -> i32",
+  fd_sync: status(1),
+  fd_tell: status(2),
+  fd_write: status(4),
+  path_create_directory: status(3),
+  path_filestat_get: status(5),
+  path_filestat_set_times: "i32 i32 i32 i32 i64 i64 i32 -> i32",
+  path_link: status(6),
+  path_open: "i32 i32 i32 i32 i32 i64 i64 i32 i32 -> i32",
+  path_readlink: status(6),
+  path_remove_directory: status(3),
+  path_rename: status(6),
+  path_symlink: status(4),
+  path_unlink_file: status(3),
+  poll_oneoff: status(4),
+  proc_exit: "i32 ->",
+  random_get: status(2),
+  sched_yield: status(0),
+  sock_recv: status(6),
+  sock_send: status(5),
+  sock_shutdown: status(2),
+};
 
 /** Exports through which the host allocates memory in the module, in the order in which Envoy looks for them. */
 export const allocators: Readonly<Record<string, Signature>> = { malloc: "i32 -> i32", proxy_on_memory_allocate: "i32 -> i32" };

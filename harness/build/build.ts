@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve } from "node:path";
-import { fail, type Finding } from "../errors.ts";
+import { fail, SelvedgeError, type Finding } from "../errors.ts";
 import { buildKey, isFresh, readRecord, writeRecord } from "./cache.ts";
 import { compile, releaseOptions, testOptions, type AscOptions, type Compilation } from "./compiler.ts";
 import { writeAtomically, sha256 } from "./files.ts";
@@ -89,7 +89,12 @@ export interface BuildAllRequest {
   onFilter?: (name: string, result?: BuildResult) => void;
 }
 
-/** Builds every folder of `filters/` that has an `assembly/index.ts`, the SDK excepted, in the order of their names. */
+/**
+ * Builds every folder of `filters/` that has an `assembly/index.ts`, the SDK excepted, in the order of their names. One
+ * that doesn't compile keeps none of the others from being built.
+ *
+ * @throws SelvedgeError the errors of all of them
+ */
 export async function buildAll(request: BuildAllRequest): Promise<BuildResult[]> {
   const filters = await listFilters(request.filtersDir);
   const unknown = request.only?.filter((name) => !filters.has(name)) ?? [];
@@ -97,13 +102,20 @@ export async function buildAll(request: BuildAllRequest): Promise<BuildResult[]>
     fail("build-filter-unknown", `there is no filter named ${unknown.join(", ")}`, { expected: `one of ${[...filters.keys()].join(", ")}` });
   }
   const results: BuildResult[] = [];
+  const errors: Finding[] = [];
   for (const [name, entry] of filters) {
     if (request.only?.length && !request.only.includes(name)) continue;
     request.onFilter?.(name);
-    const result = await buildFilter({ name, entry, outDir: request.outDir, debug: request.debug, force: request.force });
-    request.onFilter?.(name, result);
-    results.push(result);
+    try {
+      const result = await buildFilter({ name, entry, outDir: request.outDir, debug: request.debug, force: request.force });
+      request.onFilter?.(name, result);
+      results.push(result);
+    } catch (error) {
+      if (!(error instanceof SelvedgeError)) throw error;
+      errors.push(...error.findings);
+    }
   }
+  if (errors.length) throw new SelvedgeError(distinct(errors));
   return results;
 }
 
@@ -125,6 +137,11 @@ export async function compileModule(request: { entry?: string; source?: string; 
   const entry = request.entry ?? join(packageRoot, "inline.ts");
   const options = { ...testOptions, ...request.options };
   return (await compile({ entry, source: request.source, name: "module", options, baseDir: baseDirectory(resolve(entry)) })).wasm;
+}
+
+/** Filters share sources, and so their errors. */
+function distinct(findings: Finding[]): Finding[] {
+  return [...new Map(findings.map((finding) => [JSON.stringify(finding), finding])).values()];
 }
 
 async function compileDebug(entry: string, name: string, options: AscOptions, baseDir: string): Promise<Uint8Array> {

@@ -17,7 +17,7 @@ export type AscOptions = Record<string, string | number | boolean | string[]>;
  */
 export const releaseOptions: AscOptions = {
   optimizeLevel: 3,
-  shrinkLevel: 0,
+  shrinkLevel: 1,
   noAssert: true,
   converge: true,
   runtime: "minimal",

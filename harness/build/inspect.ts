@@ -25,6 +25,8 @@ export interface Inspection {
   /** Bytes: the file, its code, its data. */
   sizes: { raw: number; code: number; data: number };
   functionCount: number;
+  /** Largest first; names only where the module has a name section. */
+  functions: { index: number; name?: string; size: number }[];
   findings: Finding[];
 }
 
@@ -55,6 +57,7 @@ export function inspectModule(bytes: Uint8Array, file?: string): Inspection {
     customSections: module.customSections,
     sizes: { raw: bytes.length, code: module.codeSize, data: module.dataSize },
     functionCount: module.functionCount,
+    functions: functionsBySize(module),
     ...checkImports(module.imports, marker, report),
     findings,
   };
@@ -81,6 +84,13 @@ export function capabilitiesOf(inspection: Pick<Inspection, "hostCalls" | "wasi"
   return [...new Set(names.filter((name) => !Object.hasOwn(abi.envoyExtras, name) && !Object.hasOwn(abi.envoyCallbacks, name)))].sort();
 }
 
+function functionsBySize(module: WasmModule): Inspection["functions"] {
+  const imported = module.imports.filter(({ kind }) => kind === "function").length;
+  return module.functionSizes
+    .map((size, position) => ({ index: imported + position, name: module.functionNames.get(imported + position), size }))
+    .sort((a, b) => b.size - a.size || a.index - b.index);
+}
+
 function checkMarker(module: WasmModule, report: Report): abi.AbiMarker | null {
   const exported = module.exports.filter((entry) => entry.kind === "function" && entry.name.startsWith("proxy_abi_version_")).map((entry) => entry.name);
   const known = exported.filter((name): name is abi.AbiMarker => (abi.abiMarkers as readonly string[]).includes(name));
@@ -100,13 +110,13 @@ function checkImports(imports: WasmImport[], marker: abi.AbiMarker | null, repor
   const result: Pick<Inspection, "hostCalls" | "wasi" | "unknownImports"> = { hostCalls: [], wasi: [], unknownImports: [] };
   const available = hostCallsOf(marker);
   for (const { module, name, kind, signature } of imports) {
-    const expected = module === "env" && Object.hasOwn(available, name) ? available[name] : undefined;
     if (kind === "memory" || kind === "table") continue; // Envoy makes them
-    if (kind === "function" && expected !== undefined) {
-      result.hostCalls.push(name);
-      if (signature !== expected) report("error", "proxy-wasm-import-signature", `import env.${name} has another type than the host's`, { found: signature, expected, fix: "update the SDK that the module was built with" });
-    } else if (kind === "function" && abi.wasiModules.includes(module) && abi.wasiFunctions.includes(name)) {
-      result.wasi.push(name);
+    const isWasi = abi.wasiModules.includes(module);
+    const table = module === "env" ? available : isWasi ? abi.wasiFunctions : {};
+    if (kind === "function" && Object.hasOwn(table, name)) {
+      (isWasi ? result.wasi : result.hostCalls).push(name);
+      const expected = table[name];
+      if (signature !== expected) report("error", "proxy-wasm-import-signature", `import ${module}.${name} has another type than the host's`, { found: signature, expected, fix: "update the SDK that the module was built with" });
     } else {
       result.unknownImports.push(`${module}.${name}`);
       report("error", "proxy-wasm-import", `no host offers the import ${module}.${name}`, { found: signature ?? kind, fix: importFix(module, name) });

@@ -4,12 +4,14 @@
  * 1. A callback costs a call into the VM even when it does nothing, so the SDK's callback exports that no class
  *    overrides are taken out of the module.
  * 2. The SDK's own `abort` takes the place of the `env.abort` import, which no Proxy-Wasm host has.
- * 3. `total` of the runtime's collector becomes importable, so that the SDK can collect once a threshold is passed.
+ * 3. `utf8("literal")` becomes static bytes (see static-bytes.mjs).
+ * 4. `total` of the runtime's collector becomes importable, so that the SDK can collect once a threshold is passed.
  *
  * @module
  */
 
 import { ClassPrototype, CommonFlags, VariableStatement } from "assemblyscript";
+import { staticBytes } from "./static-bytes.mjs";
 
 /** SDK callback export → methods that receive it. Anything absent from the table is always kept. */
 export const CALLBACK_METHODS = {
@@ -111,6 +113,7 @@ export default class SelvedgeTransform {
     const { sources, options } = this.program;
     for (const source of sources) {
       if (source.internalPath === "~lib/rt/tcms") exportVariable(source, "total");
+      if (!source.internalPath.startsWith("~lib/")) staticBytes(source);
     }
     const abort = sources.find((source) => source.internalPath.endsWith("sdk/assembly/abi/abort"));
     if (abort) {

@@ -42,6 +42,8 @@ export interface WasmModule {
   dataSize: number;
   /** Functions defined by the module itself. */
   functionCount: number;
+  /** Bytes of each of those, in order. */
+  functionSizes: number[];
 }
 
 const EXTERN_KINDS: readonly ExternKind[] = ["function", "table", "memory", "global", "tag"];
@@ -101,6 +103,12 @@ function valueType(reader: Reader): string {
   return VALUE_TYPES[code] ?? reader.malformed(`0x${code.toString(16)} is no value type`);
 }
 
+function bodySize(reader: Reader): number {
+  const size = reader.leb();
+  reader.slice(size);
+  return size;
+}
+
 function functionType(reader: Reader): Signature {
   const form = reader.byte();
   if (form !== FUNCTION_TYPE) reader.malformed(`type form 0x${form.toString(16)} (garbage collected types) isn't supported`);
@@ -151,7 +159,7 @@ function checkMagic(reader: Reader): void {
 export function readWasm(bytes: Uint8Array): WasmModule {
   const reader = new Reader(bytes, 0, bytes.length);
   checkMagic(reader);
-  const module: WasmModule = { imports: [], exports: [], memories: [], start: null, customSections: [], functionNames: new Map(), codeSize: 0, dataSize: 0, functionCount: 0 };
+  const module: WasmModule = { imports: [], exports: [], memories: [], start: null, customSections: [], functionNames: new Map(), codeSize: 0, dataSize: 0, functionCount: 0, functionSizes: [] };
   let types: Signature[] = [];
   const functions: Signature[] = [];
   const typeAt = (section: Reader): Signature => types[section.leb()] ?? section.malformed("a function has a type that doesn't exist");
@@ -173,7 +181,10 @@ export function readWasm(bytes: Uint8Array): WasmModule {
     } else if (id === 5) module.memories.push(...section.vector(() => limits(section, false)));
     else if (id === 7) module.exports = section.vector(() => readExport(section));
     else if (id === 8) module.start = section.leb();
-    else if (id === 10) module.codeSize = size;
+    else if (id === 10) {
+      module.codeSize = size;
+      module.functionSizes = section.vector(() => bodySize(section));
+    }
     else if (id === 11) module.dataSize = size;
   }
   return module;

@@ -6,7 +6,7 @@ import { ADMIN_ADDRESS } from "./emit/admin.ts";
 import type { Config } from "./emit/config.ts";
 import { Files } from "./emit/files.ts";
 import { PEER_KEY } from "./emit/listener.ts";
-import { atLeast, DEFAULT_ENVOY, OLDEST_ENVOY, OLDEST_PEER_STATE, parseVersion } from "./emit/version.ts";
+import { atLeast, DEFAULT_ENVOY, type EnvoyVersion, OLDEST_ENVOY, OLDEST_PEER_STATE, parseVersion } from "./emit/version.ts";
 import { gatewayPlugins, type Plugin, type PluginKind } from "./emit/plugins.ts";
 import { loadPolicies, type LoadOptions, type Policies } from "./load.ts";
 import { loadModule, type LoadedModule, type ModuleOptions } from "./modules.ts";
@@ -37,7 +37,10 @@ export interface ComposeOptions extends CheckOptions, ModuleOptions {
   target?: "envoy" | "istio" | "envoy-gateway";
   /** One module for all filters, or one each. Default fused. */
   modules?: "fused" | "separate";
-  /** Where filters read the peer's identity. Default connection. */
+  /**
+   * Where filters read the peer's identity: filter state holds all of a certificate's URI SANs, the connection's attribute
+   * only the first. Default: filter state where the Envoy can set it (1.37 and newer), else the connection.
+   */
   identity?: "connection" | "filter_state";
   /** SPIFFE trust domain of principals. Default cluster.local. */
   trustDomain?: string;
@@ -116,7 +119,8 @@ export function composeEnvoy(policies: Policies, options: ComposeOptions): Compo
     });
   }
   const version = options.envoyVersion === undefined ? DEFAULT_ENVOY : parseVersion(options.envoyVersion);
-  const oldest = options.identity === "filter_state" ? OLDEST_PEER_STATE : OLDEST_ENVOY;
+  const peerState = readsPeerState(options, version);
+  const oldest = peerState ? OLDEST_PEER_STATE : OLDEST_ENVOY;
   if (!version || !atLeast(version, ...oldest)) {
     report.add({
       code: "envoy-too-old",
@@ -128,7 +132,7 @@ export function composeEnvoy(policies: Policies, options: ComposeOptions): Compo
   const plugins = new Map<GatewayModel, Plugin[]>();
   const modules = new Map<PluginKind, LoadedModule>();
   for (const gateway of model.gateways) {
-    const mine = gatewayPlugins(gateway, model, pluginOptions(options));
+    const mine = gatewayPlugins(gateway, model, pluginOptions(options, peerState));
     plugins.set(gateway, mine);
     for (const { kind } of mine) if (!modules.has(kind)) modules.set(kind, loadModule(kind, options, report));
   }
@@ -146,7 +150,7 @@ export function composeEnvoy(policies: Policies, options: ComposeOptions): Compo
     module: (plugin) => modules.get(plugin.kind)!,
     files: new Files(options.baseDir, options.readFiles ?? true),
     version: version ?? DEFAULT_ENVOY,
-    peerState: options.identity === "filter_state",
+    peerState,
     nodeId: options.nodeId ?? "selvedge",
     nodeCluster: options.nodeCluster ?? "edge",
     adminPort: adminPort(options),
@@ -180,14 +184,19 @@ function resolveOptions(options: CheckOptions): ResolveOptions {
   };
 }
 
-function pluginOptions(options: ComposeOptions) {
+function readsPeerState(options: ComposeOptions, version: EnvoyVersion | undefined): boolean {
+  if (options.identity !== undefined) return options.identity === "filter_state";
+  return version !== undefined && atLeast(version, ...OLDEST_PEER_STATE);
+}
+
+function pluginOptions(options: ComposeOptions, peerState: boolean) {
   return {
     modules: options.modules ?? "fused",
     rootNamespace: options.rootNamespace ?? DEFAULT_ROOT_NAMESPACE,
     trustDomain: options.trustDomain ?? "cluster.local",
     trustDomainAliases: options.trustDomainAliases ?? [],
     maxSeries: options.maxSeries ?? 1000,
-    ...(options.identity === "filter_state" ? { identityKey: PEER_KEY } : {}),
+    ...(peerState ? { identityKey: PEER_KEY } : {}),
     ...(options.logDenials === undefined ? {} : { logDenials: options.logDenials }),
     ...(options.denial ? { denial: options.denial } : {}),
   };

@@ -78,7 +78,8 @@ export function slice(v: View, from: u32, to: u32): View {
 
 /**
  * The UTF-8 bytes of a string that lives as long as the module: for names that are compared or passed on each request.
- * Call it at the top level or while configuring, never per request: the bytes are never freed.
+ * With a literal the build makes static bytes of it (harness/build/static-bytes.mjs) and this function isn't called; with
+ * any other string it allocates bytes that are never freed: only while configuring.
  */
 export function utf8(text: string): View {
   const length = String.UTF8.byteLength(text);

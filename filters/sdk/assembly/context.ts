@@ -14,6 +14,7 @@ import { getBuffer } from "./buffers";
 import { View, toString, utf8 } from "./bytes";
 import { log } from "./log";
 import { getProperty } from "./properties";
+import { continueRequest } from "./stream";
 
 export abstract class BaseContext {
   constructor(public context_id: u32) {}
@@ -29,6 +30,11 @@ export abstract class BaseContext {
   /** Host calls that follow act on this context's stream: for callouts, which are answered on the root context. */
   setEffectiveContext(): WasmResultValues {
     return proxy_set_effective_context(this.context_id);
+  }
+
+  /** Resumes the effective context's request: see `continueRequest` of stream.ts, which says whether it could. */
+  continueRequest(): void {
+    continueRequest();
   }
 }
 
@@ -59,7 +65,10 @@ export class RootContext extends BaseContext {
   onQueueReady(token: u32): void {}
   onForeignFunction(function_id: u32, data_size: u32): void {}
 
-  /** `headers` 0: the call failed (time-out, reset, no such cluster member); a dead endpoint answers with a local 503. */
+  /**
+   * `headers` 0: the answer broke off. Where there was none at all, Envoy gives one of its own: 504 for a time-out, 503 for
+   * an endpoint that can't be reached.
+   */
   onHttpCallResponse(token: u32, headers: u32, body_size: u32, trailers: u32): void {}
   onGrpcReceiveInitialMetadata(token: u32, headers: u32): void {}
   onGrpcReceive(token: u32, response_size: u32): void {}
@@ -79,8 +88,13 @@ export class RootContext extends BaseContext {
 }
 
 export class Context extends BaseContext {
-  constructor(context_id: u32, public root_context: RootContext) {
+  constructor(context_id: u32, protected readonly root: RootContext) {
     super(context_id);
+  }
+
+  // An accessor, because a field's type can't be narrowed by a subclass.
+  get root_context(): RootContext {
+    return this.root;
   }
 
   onNewConnection(): FilterStatusValues {

@@ -22,7 +22,10 @@ export function callForeign(name: View, args: View): View {
 // @ts-ignore: decorator
 @lazy const CLEAR_ROUTE_CACHE = utf8("clear_route_cache");
 
-/** Makes Envoy choose the route again, from the headers and filter state as they are now. Only while handling a request. */
+/**
+ * Makes Envoy choose the route again, from the headers and filter state as they then are, once this callback returns: until
+ * then attributes such as `xds.route_name` tell the old one. Only while handling a request.
+ */
 export function clearRouteCache(): bool {
   return callForeign(CLEAR_ROUTE_CACHE, view(0, 0)) != ABSENT;
 }
@@ -85,7 +88,11 @@ export function setEnvoyFilterState(path: View, value: View, span: LifeSpan): bo
 
 export enum PropertyType { Bytes = 0, String = 1, FlatBuffers = 2, Protobuf = 3 }
 
-/** Declares a property that `setProperty` will write: its type, whether it can be written once only, and how long it lives. */
+/**
+ * Declares a property that `setProperty` will write: its type, whether it can be written once only, and how long it lives.
+ * From the root context, in `onConfigure`: a declaration by a stream is accepted and has no effect. False also where the
+ * name is declared already.
+ */
 export function declareProperty(name: View, readOnly: bool, type: PropertyType, span: LifeSpan, schema: View = view(0, 0)): bool {
   const message = new ProtoWriter().bytes(1, name).varint(2, readOnly ? 1 : 0).varint(3, <u64>type).bytes(4, schema).varint(5, <u64>span);
   return callForeign(DECLARE_PROPERTY, message.finish()) != ABSENT;

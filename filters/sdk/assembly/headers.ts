@@ -27,7 +27,7 @@ export class HeaderPairs {
   valueAt: usize = 0;
   valueSize: u32 = 0;
 
-  /** Reads the map from the host. False where there is no such map at this point of the stream: then it is empty. */
+  /** Reads the map from the host. Empty where there is no such map at this point of the stream; false where the host says so. */
   load(map: HeaderMapTypeValues): bool {
     if (proxy_get_header_map_pairs(map, out, out + 4) != WasmResultValues.Ok) {
       this.over(0, 0);
@@ -130,7 +130,10 @@ export function removeHeader(map: HeaderMapTypeValues, name: View): WasmResultVa
   return proxy_remove_header_map_value(map, address(name), size(name));
 }
 
-/** Replaces the whole map by serialised pairs (see {@link PairsWriter}). */
+/**
+ * Replaces the whole map by serialised pairs (see {@link PairsWriter}). Of a request, keep the pseudo headers and
+ * `x-forwarded-proto`: without them Envoy finds no route and answers 404.
+ */
 export function setHeaderPairs(map: HeaderMapTypeValues, pairs: View): WasmResultValues {
   return proxy_set_header_map_pairs(map, address(pairs), size(pairs));
 }

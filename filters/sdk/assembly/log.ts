@@ -14,6 +14,7 @@ let known = false;
 /** Would a line of this level be printed? Ask before building an expensive message. */
 export function logEnabled(wanted: LogLevelValues): bool {
   const now = currentCallback();
+  if (now == 0) return true; // the module is being loaded: a log line is the only host call allowed, and asking would trap
   if (!known || now - readAt > LEVEL_IS_FRESH_FOR) {
     known = true;
     readAt = now;

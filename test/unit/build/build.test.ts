@@ -101,6 +101,16 @@ describe("buildAll", () => {
     await expect(buildAll({ outDir, filtersDir: directory, only: ["smal"] })).rejects.toThrow("expected: one of another, small");
     expect(statSync(join(outDir, "another.wasm")).size).toBe(results[0]!.sizes.raw);
   });
+
+  it("builds the others when one doesn't compile, and reports the errors of all, each once", async () => {
+    writeFileSync(join(directory, "small/assembly/helper.ts"), "export function twice(value: i32): i32 { return nothing; }\n");
+    for (const name of ["broken", "fine"]) mkdirSync(join(directory, name, "assembly"), { recursive: true });
+    writeFileSync(join(directory, "broken/assembly/index.ts"), 'export { twice } from "../../small/assembly/helper";\nexport function other(): i32 { return missing; }\n');
+    writeFileSync(join(directory, "fine/assembly/index.ts"), "export function nothing(): void {}");
+    const error = (await buildAll({ outDir, filtersDir: directory }).catch((caught: unknown) => caught)) as SelvedgeError;
+    expect(error.findings.map(({ message }) => message).sort()).toEqual(["Cannot find name 'missing'.", "Cannot find name 'nothing'."]);
+    expect(existsSync(join(outDir, "fine.wasm"))).toBe(true);
+  });
 });
 
 describe("compileModule", () => {

@@ -65,7 +65,8 @@ describe("the build's transform", () => {
 
   it("counts the root context's methods, and not those of unrelated classes", async () => {
     const result = await build(`${IMPORTS}
-      class Unrelated { onRequestBody(): void {} onLog(): void {} }
+      class Other {}
+      class Unrelated extends Other { onRequestBody(): void {} onLog(): void {} }
       class Stream extends Context {}
       class Root extends RootContext {
         createContext(id: u32): Context { new Unrelated(); return new Stream(id, this); }

@@ -62,6 +62,7 @@ describe("readWasm", () => {
     expect(module.functionNames.get(1)).toBe("double");
     expect(module.customSections.map(({ name }) => name)).toEqual(["name"]);
     expect(module.functionCount).toBe(2);
+    expect(module.functionSizes).toEqual([7, 2]); // locals, two reads, an addition, an end; locals, an end
     expect(module.codeSize).toBeGreaterThan(0);
     expect(module.dataSize).toBeGreaterThan(5);
   });
@@ -74,6 +75,8 @@ describe("readWasm", () => {
     ["half a header", [0, 0x61, 0x73, 0x6d, 1], "wasm-malformed", "within the header"],
     ["a section that is too long", [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 100, 0], "wasm-malformed", "100 bytes are announced, 1 are left"],
     ["a list that can't fit", [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 5, 0xff, 0xff, 0xff, 0xff, 0x0f], "wasm-malformed", "doesn't fit"],
+    ["a function without a type", [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 3, 2, 1, 4], "wasm-malformed", "a type that doesn't exist"],
+    ["an export of nothing", [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 7, 5, 1, 1, 0x61, 0, 9], "wasm-malformed", "export a names a function that doesn't exist"],
   ])("says what is wrong with %s", (_, bytes, code, text) => {
     expect(() => readWasm(Uint8Array.from(bytes))).toThrow(expect.objectContaining({ code }) as Error);
     expect(() => readWasm(Uint8Array.from(bytes))).toThrow(text);

@@ -64,7 +64,7 @@ describe("wasm filters", () => {
     });
     expect(config.capability_restriction_config).toBeUndefined();
     expect(config.configuration["@type"]).toBe("type.googleapis.com/google.protobuf.StringValue");
-    expect(Object.keys(JSON.parse(config.configuration.value))).toEqual(["authz", "canary", "telemetry"]);
+    expect(Object.keys(JSON.parse(config.configuration.value))).toEqual(["authz", "canary", "telemetry", "identity"]);
   });
   it("as separate modules stand in the order telemetry, authz, canary; telemetry fails open", () => {
     const filters = hcm(compose(SPLIT, { modules: "separate", identity: "filter_state" })).http_filters.slice(0, -1);
@@ -78,7 +78,7 @@ describe("wasm filters", () => {
   it("are left out where nothing needs them", () => {
     const off = telemetry("metrics: [{ providers: [{ name: prometheus }], overrides: [{ disabled: true }] }]");
     expect(hcm(compose(doc(SIMPLE, off))).http_filters).toHaveLength(1);
-    expect(Object.keys(plugin(compose(SIMPLE)))).toEqual(["telemetry"]);
+    expect(Object.keys(plugin(compose(SIMPLE)))).toEqual(["telemetry", "identity"]);
   });
   it("are written for older Envoys where their fields were", () => {
     const { config } = hcm(compose(SIMPLE, { envoyVersion: "1.39.2" })).http_filters[0].typed_config;
@@ -86,6 +86,7 @@ describe("wasm filters", () => {
     expect(config.vm_config.capability_restriction_config).toBeUndefined();
     expect(codes(compose(SIMPLE, { envoyVersion: "1.35.0" }).findings)).toEqual(["envoy-too-old"]);
     expect(codes(compose(SIMPLE, { envoyVersion: "1.36.0", identity: "filter_state" }).findings)).toEqual(["envoy-too-old"]);
+    expect(plugin(compose(SIMPLE, { envoyVersion: "1.36.0" })).identity).toBeUndefined();
   });
   it("have one VM for each Gateway", () => {
     const other = GATEWAY.replace("name: gw", "name: gw2").replace("8080", "8081");

@@ -67,13 +67,13 @@ describe("TLS", () => {
     expect(tlsOf(plain).common_tls_context.tls_certificates[0].certificate_chain.inline_string).toContain("BEGIN CERTIFICATE");
     expect(plain.yaml).toBe(encoded.yaml);
   });
-  it("puts the peer's identity into filter state where asked, once for each connection", () => {
+  it("puts the peer's identity into filter state unless told otherwise, once for each connection", () => {
     const text = doc(https(), carrier(join(pki, "node")), backend("a"), route(`- backendRefs: [${ref("a")}]`));
-    const filters = listeners(compose(text, { identity: "filter_state" }))[0].filter_chains[0].filters;
+    const filters = listeners(compose(text))[0].filter_chains[0].filters;
     expect(filters.map((each: { name: string }) => each.name)).toEqual(["envoy.filters.network.set_filter_state", "envoy.filters.network.http_connection_manager"]);
     expect(filters[0].typed_config.on_downstream_tls_handshake[0]).toMatchObject({ object_key: "selvedge.peer", factory_key: "envoy.string" });
-    expect(listeners(compose(text))[0].filter_chains[0].filters).toHaveLength(1);
-    expect(JSON.parse(compose(text, { identity: "filter_state" }).plugins[0]!.json).identity).toEqual({ filterState: "selvedge.peer" });
+    expect(listeners(compose(text, { identity: "connection" }))[0].filter_chains[0].filters).toHaveLength(1);
+    expect(JSON.parse(compose(text).plugins[0]!.json).identity).toEqual({ filterState: "selvedge.peer" });
   });
 
   it("merges listeners of one port by server name", () => {

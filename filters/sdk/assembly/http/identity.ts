@@ -18,6 +18,11 @@ export class IdentitySource {
   /** Does the property hold all URI SANs? */
   private all: bool = false;
 
+  /** Does the source tell all URI SANs? Only then can an ambiguous certificate be noticed. */
+  get complete(): bool {
+    return this.all;
+  }
+
   /** Reads `"identity": {…}`. */
   configure(reader: JsonReader): void {
     if (!reader.beginObject()) return;

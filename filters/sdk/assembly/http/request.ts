@@ -53,14 +53,14 @@ export class RequestView {
     this.authority = ABSENT;
     const headers = this.headers;
     headers.rewind();
-    // Pseudo headers come first, and there are three of interest: told apart by size and second letter.
+    // There are three of interest, told apart by their size and then compared in words.
     while (headers.next()) {
       const name = headers.nameAt;
       if (headers.nameSize == 0 || load<u8>(name) != 58) continue;
       const n = headers.nameSize;
       if (n == 5 && load<u32>(name, 1) == 0x68746170) this.path = headers.value; // "path"
-      else if (n == 7 && load<u32>(name, 1) == 0x6874656d) this.method = headers.value; // "meth"
-      else if (n == 10 && load<u32>(name, 1) == 0x68747561) this.authority = headers.value; // "auth"
+      else if (n == 7 && load<u32>(name, 1) == 0x6874656d && load<u16>(name, 5) == 0x646f) this.method = headers.value; // "meth" "od"
+      else if (n == 10 && load<u64>(name, 1) == 0x7469726f68747561 && load<u8>(name, 9) == 121) this.authority = headers.value; // "authorit" "y"
     }
   }
 }

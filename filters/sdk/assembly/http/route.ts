@@ -17,7 +17,7 @@ export function currentRoute(): View {
   return name;
 }
 
-/** After the route cache was cleared: the next {@link currentRoute} asks again. */
+/** After the route cache was cleared: {@link currentRoute} asks again. Envoy tells the new route from the next callback on. */
 export function forgetRoute(): void {
   loadedIn = 0;
 }

@@ -11,6 +11,7 @@ export enum JsonKind { End, Object, Array, String, Number, Boolean, Null, Invali
 /** Deeper than any configuration of ours; a bound, so that hostile nesting is an error and not a trap. */
 const MAX_DEPTH = 64;
 const ROOT: View = ABSENT;
+const EXACT: i64 = 1 << 53;
 
 export class JsonReader {
   /** `path: found …, expected …`, or empty. */
@@ -70,6 +71,7 @@ export class JsonReader {
   /** Moves to the next member: compare {@link field} or {@link key}, then read or {@link skip} its value. */
   nextKey(): bool {
     if (!this.more(125, "',' or '}'")) return false;
+    unchecked((this.keys[this.depth - 1] = 0)); // not the member before, in messages
     if (this.at >= this.end || load<u8>(this.at) != 34) return this.fail("a field name in double quotes");
     const name = scanString(this.at, this.end);
     this.at = stoppedAt;
@@ -155,14 +157,16 @@ export class JsonReader {
     return text;
   }
 
-  /** A whole number within bounds; `min` with the error set otherwise. */
+  /** A whole number within bounds, and within ±2^53, where each is exact; `min` with the error set otherwise. */
   integer(min: i64, max: i64, expected: string = ""): i64 {
+    const least = min > -EXACT ? min : -EXACT;
+    const most = max < EXACT ? max : EXACT;
     const start = this.at;
     const value = this.number(expected.length ? expected : "an integer");
     if (!this.ok) return min;
-    if (value != Math.floor(value) || value < <f64>min || value > <f64>max) {
+    if (value != Math.floor(value) || value < <f64>least || value > <f64>most) {
       this.at = start;
-      this.fail(expected.length ? expected : "an integer from " + min.toString() + " to " + max.toString());
+      this.fail(expected.length ? expected : "an integer from " + least.toString() + " to " + most.toString());
       return min;
     }
     return <i64>value;

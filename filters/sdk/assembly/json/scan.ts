@@ -135,30 +135,26 @@ function storeUtf8(to: usize, code: i32): usize {
   return to + 4;
 }
 
-/** A number; NaN where it is malformed (leading zeros and a bare point included). */
+// What scanNumber has read of a number: significant digits, as many as fit, and the power of ten to scale them by.
+let mantissa: u64 = 0;
+let scale: i32 = 0;
+
+/**
+ * A number; NaN where it is malformed (leading zeros and a bare point included). Exact for integers up to 2^53 and for
+ * decimals of up to 15 digits scaled by at most 10^22; beyond that, within rounding.
+ */
 export function scanNumber(at: usize, end: usize): f64 {
   const negative = at < end && load<u8>(at) == 45;
   if (negative) at++;
   const first = at;
-  let value: f64 = 0;
-  at = digits(at, end);
-  if (at == first || (load<u8>(first) == 48 && at > first + 1)) {
-    stoppedAt = at;
-    return NaN;
-  }
-  for (let i = first; i < at; i++) value = value * 10 + <f64>(load<u8>(i) - 48);
+  mantissa = 0;
+  scale = 0;
+  stoppedAt = at = takeDigits(at, end, false);
+  if (at == first || (load<u8>(first) == 48 && at > first + 1)) return NaN;
   if (at < end && load<u8>(at) == 46) {
     const point = ++at;
-    at = digits(at, end);
-    stoppedAt = at;
+    stoppedAt = at = takeDigits(at, end, true);
     if (at == point) return NaN;
-    let scale: f64 = 1;
-    let fraction: f64 = 0;
-    for (let i = point; i < at && scale < 1e18; i++) {
-      fraction = fraction * 10 + <f64>(load<u8>(i) - 48);
-      scale *= 10;
-    }
-    value += fraction / scale;
   }
   if (at < end && (load<u8>(at) | 32) == 101) {
     at++;
@@ -168,15 +164,39 @@ export function scanNumber(at: usize, end: usize): f64 {
       at++;
     }
     const from = at;
-    at = digits(at, end);
-    stoppedAt = at;
+    stoppedAt = at = digits(at, end);
     if (at == from) return NaN;
     let exponent = 0;
-    for (let i = from; i < at && exponent < 1000; i++) exponent = exponent * 10 + (load<u8>(i) - 48);
-    for (let i = 0; i < min(exponent, 400); i++) value = down ? value / 10 : value * 10;
+    for (let i = from; i < at && exponent < 10_000; i++) exponent = exponent * 10 + (load<u8>(i) - 48);
+    scale += down ? -exponent : exponent;
   }
-  stoppedAt = at;
+  const value = scaled(<f64>mantissa, scale);
   return negative ? -value : value;
+}
+
+/** Takes digits up to the first other byte; those that no longer fit only count for the scale. */
+function takeDigits(at: usize, end: usize, fraction: bool): usize {
+  for (; at < end && <u32>load<u8>(at) - 48 < 10; at++) {
+    if (mantissa < 1_000_000_000_000_000_000) {
+      mantissa = mantissa * 10 + (load<u8>(at) - 48);
+      if (fraction) scale--;
+    } else if (!fraction) scale++;
+  }
+  return at;
+}
+
+/** Powers of ten up to 10^22 are exact, and so is one operation with them; more only where it needs more. */
+function scaled(value: f64, exponent: i32): f64 {
+  if (value == 0) return 0;
+  let left = min(abs(exponent), 400);
+  while (left > 0) {
+    const step = min(left, 22);
+    let power: f64 = 1;
+    for (let i = 0; i < step; i++) power *= 10;
+    value = exponent < 0 ? value / power : value * power;
+    left -= step;
+  }
+  return value;
 }
 
 function digits(at: usize, end: usize): usize {

@@ -1,0 +1,6 @@
+/** Root id `edge`: authorization, canary and telemetry in one module. */
+export * from "../../sdk/assembly/proxy";
+import { registerRootContext } from "../../sdk/assembly/context";
+import { EdgeRoot } from "./filter";
+
+registerRootContext((context_id: u32) => new EdgeRoot(context_id), "edge");

@@ -1,0 +1,1 @@
+export * from "selvedge/filters/sdk/compat/runtime";
