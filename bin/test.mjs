@@ -1,0 +1,63 @@
+#!/usr/bin/env node
+/**
+ * `npm test`: builds the filters, runs every test suite that this machine can run, and says which it skipped and why.
+ * Arguments go to vitest. With SELVEDGE_ALL_SUITES=1 a suite that can't run is a failure. The last line is `N passed, N failed, N skipped`; the exit code isn't 0 when a test failed or
+ * none ran.
+ */
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { constants, tmpdir } from "node:os";
+import { join } from "node:path";
+import { bootstrap, root, stop } from "./bootstrap.mjs";
+
+const { findEnvoy, findEnvoyImage, main, pingDocker } = await bootstrap();
+if ((await main(["build", "--out", join(root, "dist")])) !== 0) stop("the filters don't compile, so no test was run");
+
+const progress = (message) => process.stderr.write(`${message}\n`);
+const reason = (error) => error.findings?.[0].message ?? error.message;
+const envoy = await findEnvoy({ containers: false, onProgress: progress }).catch((error) => error);
+const noEnvoy = envoy instanceof Error ? reason(envoy) : null;
+const docker = await pingDocker();
+const noContainers = "error" in docker ? `no Docker daemon answers (${docker.error})` : await findEnvoyImage(progress).then(() => null, reason);
+
+/** Test projects of vitest.config.ts → why they can't run here. */
+const suites = { unit: null, envoy: noEnvoy, conformance: noEnvoy, containers: noContainers };
+const runnable = Object.keys(suites).filter((name) => suites[name] === null);
+
+const { code, counts } = await runVitest(runnable, noEnvoy === null ? { ENVOY_PATH: envoy.path } : {});
+for (const [name, why] of Object.entries(suites)) {
+  if (why !== null) process.stdout.write(`skipped suite ${name}: ${why}\n`);
+}
+if (counts.passed + counts.failed === 0 && code < 128) process.stderr.write("selvedge: no test was run\n");
+process.stdout.write(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped\n`);
+const incomplete = process.env.SELVEDGE_ALL_SUITES === "1" && runnable.length < Object.keys(suites).length;
+process.exitCode = code !== 0 ? code : counts.failed > 0 || counts.passed === 0 || incomplete ? 1 : 0;
+
+/** Runs vitest as a process of its own, in its own group: a signal reaches it once, from here. */
+async function runVitest(projects, env) {
+  const scratch = mkdtempSync(join(tmpdir(), "selvedge-test-"));
+  const report = join(scratch, "report.json");
+  const args = ["run", ...projects.flatMap((name) => ["--project", name]), "--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
+  const child = spawn(process.execPath, [join(root, "node_modules", "vitest", "vitest.mjs"), ...args, ...process.argv.slice(2)], {
+    cwd: root,
+    stdio: ["ignore", "inherit", "inherit"],
+    env: { ...process.env, ...env },
+    detached: true,
+  });
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+  try {
+    const code = await new Promise((resolve) => child.on("exit", (status, signal) => resolve(status ?? 128 + constants.signals[signal])));
+    return { code, counts: readCounts(report) };
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+function readCounts(report) {
+  try {
+    const { numPassedTests, numFailedTests, numPendingTests, numTodoTests } = JSON.parse(readFileSync(report, "utf8"));
+    return { passed: numPassedTests, failed: numFailedTests, skipped: numPendingTests + numTodoTests };
+  } catch {
+    return { passed: 0, failed: 0, skipped: 0 };
+  }
+}
