@@ -19,7 +19,6 @@ export const releaseOptions: AscOptions = {
   optimizeLevel: 3,
   shrinkLevel: 1,
   noAssert: true,
-  converge: true,
   runtime: "minimal",
   exportStart: "_initialize",
 };

@@ -13,10 +13,12 @@
 import { ClassPrototype, CommonFlags, VariableStatement } from "assemblyscript";
 import { staticBytes } from "./static-bytes.mjs";
 
-/** SDK callback export → methods that receive it. Anything absent from the table is always kept. */
+/**
+ * SDK callback export → methods that receive it. Anything absent from the table is always kept: `proxy_on_configure` too,
+ * because the SDK refuses an unknown root id through it.
+ */
 export const CALLBACK_METHODS = {
   proxy_on_vm_start: ["onVmStart", "onStart"],
-  proxy_on_configure: ["onConfigure"],
   proxy_validate_configuration: ["validateConfiguration", "onValidateConfiguration"],
   proxy_on_tick: ["onTick"],
   proxy_on_queue_ready: ["onQueueReady"],

@@ -1,0 +1,6 @@
+import { registerRootContext } from "../../sdk/assembly/context";
+import { TelemetryRoot } from "./filter";
+
+export * from "../../sdk/assembly/proxy";
+
+registerRootContext((context_id: u32) => new TelemetryRoot(context_id), "telemetry");

@@ -1,0 +1,32 @@
+import { UsageError } from "../errors.ts";
+import { wholeNumber } from "./policies.ts";
+import { defineVerb } from "./verb.ts";
+
+export const bench = defineVerb({
+  name: "bench",
+  summary: "Measure what the filters cost in a real Envoy, next to empty modules and Envoy's own filters",
+  args: {
+    only: { type: "string", valueHint: "NAMES", description: "Variants to measure, with commas between" },
+    rounds: { type: "string", valueHint: "N", description: "Interleaved rounds" },
+    quick: { type: "boolean", description: "A rough run of under a minute" },
+    soak: { type: "string", valueHint: "SECONDS", description: "Instead: load on edge.wasm, and what becomes of its memory" },
+    modules: { type: "string", valueHint: "DIR", description: "Where the filter modules are" },
+    envoy: { type: "string", valueHint: "PATH", description: "Envoy binary; otherwise the one that is found" },
+    output: { type: "string", alias: "o", valueHint: "FILE", description: "Write the result there too, as JSON" },
+  },
+  async run({ args, progress }) {
+    if (args.soak !== undefined && args.only !== undefined) throw new UsageError("--soak and --only exclude each other");
+    const { runBench } = await import("../../test/bench/index.ts");
+    const { text, data } = await runBench({
+      only: args.only?.split(",").map((name) => name.trim()),
+      rounds: args.rounds === undefined ? undefined : wholeNumber("--rounds", args.rounds),
+      quick: args.quick,
+      soakSeconds: args.soak === undefined ? undefined : wholeNumber("--soak", args.soak),
+      dist: args.modules,
+      envoy: args.envoy,
+      jsonFile: args.output,
+      progress,
+    });
+    return { text, data: { ...data } };
+  },
+});

@@ -1,0 +1,29 @@
+import colors from "picocolors";
+import { fail } from "../errors.ts";
+import { composeOptions, policyArgs, wholeNumber } from "./policies.ts";
+import { defineVerb } from "./verb.ts";
+
+export const run = defineVerb({
+  name: "run",
+  summary: "Run a folder of policies as a node; with a Scenario in it, play that and show what happened",
+  args: {
+    ...policyArgs,
+    once: { type: "boolean", description: "End after the summary instead of staying up" },
+    engine: { type: "enum", options: ["envoy", "host"], default: "envoy", description: "What runs the filters" },
+    envoy: { type: "string", valueHint: "PATH", description: "Envoy binary to run; otherwise the one that is found" },
+    concurrency: { type: "string", valueHint: "N", description: "Worker threads of Envoy; one for each core unless given" },
+  },
+  async run({ args, json }) {
+    if (args.engine === "host") fail("engine-unsupported", "a node needs a real Envoy: the host engine runs cases, and no traffic", { fix: "`selvedge test --engine host`" });
+    const { runNode } = await import("../scenario/index.ts");
+    const code = await runNode(args.dir, {
+      compose: composeOptions(args),
+      once: args.once ?? false,
+      json,
+      color: colors.isColorSupported,
+      ...(args.envoy !== undefined && { envoy: args.envoy }),
+      ...(args.concurrency !== undefined && { concurrency: wholeNumber("--concurrency", args.concurrency, 1024) }),
+    });
+    return { printed: true, failed: code !== 0 };
+  },
+});

@@ -1,0 +1,12 @@
+import { bench } from "./bench.ts";
+import { build } from "./build.ts";
+import { certs } from "./certs.ts";
+import { check } from "./check.ts";
+import { compose } from "./compose.ts";
+import { doctor } from "./doctor.ts";
+import { inspect } from "./inspect.ts";
+import { run } from "./run.ts";
+import type { Verb } from "./verb.ts";
+
+/** Every verb, in the order in which help lists them. */
+export const verbs: readonly Verb[] = [build, check, compose, run, inspect, certs, bench, doctor];
