@@ -88,8 +88,9 @@ export function utf8(text: string): View {
   return view(at, length);
 }
 
-/** A copy of the bytes that outlives the callback; free it with `heap.free(address(copy))`. */
+/** A copy of the bytes that outlives the callback; free it with `heap.free(address(copy))`. Of {@link ABSENT}: itself. */
 export function copyOf(v: View): View {
+  if (v == ABSENT) return ABSENT;
   const n = size(v);
   const at = heap.alloc(n + 1);
   memory.copy(at, address(v), n);

@@ -12,6 +12,7 @@ import {
 } from "./abi/enums";
 import { getBuffer } from "./buffers";
 import { View, toString, utf8 } from "./bytes";
+import { jsonOf } from "./json/from-struct";
 import { log } from "./log";
 import { getProperty } from "./properties";
 import { continueRequest } from "./stream";
@@ -81,9 +82,9 @@ export class RootContext extends BaseContext {
     return proxy_done();
   }
 
-  /** The configuration's bytes; only inside {@link onConfigure}, and gone when it returns. */
+  /** The configuration's bytes, JSON where it was a Struct; only inside {@link onConfigure}, and gone when it returns. */
   configuration(): View {
-    return getBuffer(BufferTypeValues.PluginConfiguration);
+    return jsonOf(getBuffer(BufferTypeValues.PluginConfiguration));
   }
 }
 

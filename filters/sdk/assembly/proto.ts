@@ -1,4 +1,4 @@
-/** Just enough of the protobuf wire format (varint and length-delimited fields) for messages to and from the host. */
+/** Just enough of the protobuf wire format (varint, eight-byte and length-delimited fields) for messages to and from the host. */
 import { View, address, size, view } from "./bytes";
 
 export class ProtoWriter {
@@ -52,7 +52,9 @@ let lastMessage: usize = 0;
 export class ProtoReader {
   valid: bool = true;
   field: u32 = 0;
-  /** Value of a varint field. */
+  /** Wire type: 0 varint, 1 eight bytes, 2 length-delimited; others are refused. */
+  wire: u32 = 0;
+  /** Value of a varint field, or the eight bytes. */
   varint: u64 = 0;
   /** Value of a length-delimited field. */
   bytes: View = 0;
@@ -69,8 +71,15 @@ export class ProtoReader {
     const tag = this.takeVarint();
     this.field = <u32>(tag >> 3);
     const wire = <u32>tag & 7;
+    this.wire = wire;
     if (wire == 0) {
       this.varint = this.takeVarint();
+    } else if (wire == 1) {
+      if (this.end - this.at < 8) this.valid = false;
+      else {
+        this.varint = load<u64>(this.at);
+        this.at += 8;
+      }
     } else if (wire == 2) {
       const n = this.takeVarint();
       if (n > <u64>(this.end - this.at)) this.valid = false;

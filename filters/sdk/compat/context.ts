@@ -3,8 +3,7 @@ import { proxy_set_effective_context } from "../assembly/abi/imports";
 import { WasmResultValues } from "../assembly/abi/enums";
 import { BaseContext, Context as SdkContext, RootContext as SdkRootContext } from "../assembly/context";
 import { httpCall, lastResult } from "../assembly/callouts";
-import { toString, utf8 } from "../assembly/bytes";
-import { address } from "../assembly/bytes";
+import { address, toString, utf8 } from "../assembly/bytes";
 import { viewOf } from "./bytes";
 import { Headers, serializeHeaders } from "./headers";
 
