@@ -27,9 +27,11 @@ const commands = (text: string): string[] =>
 /** Names of a verb's options, aliases included. */
 function optionsOf(verb: (typeof verbs)[number]): Set<string> {
   return new Set(
-    Object.entries(verb.args).flatMap(([name, { type, alias }]) =>
-      type === "positional" ? [] : [`--${name}`, ...[alias ?? []].flat().map((short) => (short.length === 1 ? `-${short}` : `--${short}`))],
-    ),
+    Object.entries(verb.args).flatMap(([name, option]) => {
+      if (option.type === "positional") return [];
+      const aliases = "alias" in option ? [option.alias ?? []].flat() : [];
+      return [`--${name}`, ...aliases.map((alias) => (alias.length === 1 ? `-${alias}` : `--${alias}`))];
+    }),
   );
 }
 

@@ -1,0 +1,314 @@
+import { createHash } from "node:crypto";
+import { createContext, Script } from "node:vm";
+import { fail } from "../errors.ts";
+import type { DnsAnswer } from "./callouts.ts";
+import { Faults } from "./faults.ts";
+import type { ForeignFunction } from "./foreign.ts";
+import type { WasmModule } from "./module.ts";
+import type { NodeInfo } from "./node.ts";
+import type { Plugin } from "./plugin.ts";
+import { SharedQueues } from "./queues.ts";
+import { SharedData } from "./shared-data.ts";
+import { StatsStore } from "./stats.ts";
+import { Thread } from "./thread.ts";
+import { FakeClock, seededRandom, type Clock, type RandomSource } from "./time.ts";
+import { LOG_LEVELS, type LogEntry, type LogLevel } from "./types.ts";
+import { upstreamOf, type GrpcCall, type HttpAnswer, type HttpCall, type Upstream, type UpstreamInit } from "./upstreams.ts";
+import type { Vm, VmSettings } from "./vm.ts";
+
+export interface HostOptions<C extends Clock = FakeClock> {
+  /** A FakeClock unless given. */
+  clock?: C;
+  /** Source of random bytes; a seeded one unless given, so that runs repeat. */
+  random?: RandomSource;
+  /** Messages below are dropped, and proxy_get_log_level answers it. Default "info". */
+  logLevel?: LogLevel;
+  /** Called with every log line, besides being kept. */
+  onLog?: (entry: LogEntry) => void;
+  /** How many log lines are kept (the newest); default 10,000. */
+  keepLogs?: number;
+  /** Worker threads; default 1. */
+  workers?: number;
+  /**
+   * "worker": a plugin runs in one VM per worker and nowhere else. "envoy": as Envoy has it, also in a base VM, a
+   * canary VM that is dropped, and the main thread, so on_configure runs workers + 2 times. Default "worker".
+   */
+  topology?: "worker" | "envoy";
+  /** The proxy's identity for `xds.node`. */
+  node?: NodeInfo;
+  /** Clusters that callouts can reach, by name; every other cluster is unknown. */
+  clusters?: Readonly<Record<string, UpstreamInit>>;
+  /** Names that envoy_resolve_dns resolves. */
+  dns?: Readonly<Record<string, readonly DnsAnswer[]>>;
+  /** Additional (or replaced) foreign functions. */
+  foreignFunctions?: Readonly<Record<string, ForeignFunction>>;
+  /**
+   * Longest time that one step (starting a plugin, one request, one tick, …) may take in real milliseconds; a module
+   * that takes longer is ended and its VM has failed. 0 turns the limit off, which is faster. Default 5000.
+   */
+  timeLimitMs?: number;
+}
+
+/** What runs inside of modules now, outermost first: to say who ran for too long. */
+export class InFlight {
+  private readonly vms: Vm[] = [];
+  private readonly names: string[] = [];
+
+  push(vm: Vm, name: string): void {
+    this.vms.push(vm);
+    this.names.push(name);
+  }
+
+  pop(): void {
+    this.vms.pop();
+    this.names.pop();
+  }
+
+  /** Empties the stack, giving the VMs from the innermost out. */
+  drain(): { vm: Vm; name: string }[] {
+    const all = this.vms.map((vm, i) => ({ vm, name: this.names[i]! })).reverse();
+    this.vms.length = 0;
+    this.names.length = 0;
+    return all;
+  }
+}
+
+/**
+ * A proxy's worth of state: clock, threads, clusters, statistics, shared data, logs. Plugins loaded on the same host
+ * see each other as they would in one Envoy; separate hosts share nothing.
+ *
+ * @example
+ * const host = new Host({ clusters: { auth: { status: 200 } } });
+ * const filter = await loadFilter("dist/authz.wasm", { config, host });
+ * host.clock.advance(1000);
+ */
+export class Host<C extends Clock = Clock> {
+  readonly clock: C;
+  readonly random: RandomSource;
+  readonly logLevelNumber: number;
+  readonly topology: "worker" | "envoy";
+  /** Main thread first when there is one, then the workers. */
+  readonly threads: readonly Thread[];
+  readonly workers: readonly Thread[];
+  readonly node: NodeInfo;
+  readonly stats = new StatsStore();
+  readonly sharedData = new SharedData();
+  readonly queues = new SharedQueues();
+  readonly logs: LogEntry[] = [];
+  readonly httpCalls: HttpCall[] = [];
+  readonly grpcCalls: GrpcCall[] = [];
+  readonly foreignFunctions: Readonly<Record<string, ForeignFunction>>;
+  readonly inFlight = new InFlight();
+  /** VMs made so far, and those that live. */
+  readonly vmCounts = { created: 0, active: 0 };
+  nextDnsToken = 1;
+  nextConnectionId = 0;
+  private readonly options: HostOptions<C>;
+  private readonly clusters: Map<string, Upstream>;
+  private readonly baseVms = new Map<string, Vm>();
+  private readonly vmIds = new Map<string, number>();
+  private readonly faults = new Map<string, Faults>();
+  private readonly timeLimitMs: number;
+  private depth = 0;
+  private pending: Promise<unknown>[] = [];
+  private limiter: { sandbox: { op?: () => unknown }; script: Script } | undefined;
+
+  constructor(options: HostOptions<C> = {}) {
+    this.options = options;
+    this.clock = options.clock ?? (new FakeClock() as Clock as C);
+    this.random = options.random ?? seededRandom();
+    this.logLevelNumber = LOG_LEVELS.indexOf(options.logLevel ?? "info");
+    this.topology = options.topology ?? "worker";
+    const workers = Math.max(1, options.workers ?? 1);
+    this.workers = Array.from({ length: workers }, (_, i) => new Thread(`worker-${i}`));
+    this.threads = this.topology === "envoy" ? [new Thread("main"), ...this.workers] : this.workers;
+    this.node = options.node ?? {};
+    this.clusters = new Map(Object.entries(options.clusters ?? {}).map(([name, init]) => [name, upstreamOf(init)]));
+    this.foreignFunctions = options.foreignFunctions ?? {};
+    this.timeLimitMs = options.timeLimitMs ?? 5000;
+  }
+
+  /** Adds or replaces a cluster. */
+  setCluster(name: string, upstream: UpstreamInit): void {
+    this.clusters.set(name, upstreamOf(upstream));
+  }
+
+  cluster(name: string): Upstream | undefined {
+    return this.clusters.get(name);
+  }
+
+  dns(name: string): readonly DnsAnswer[] | undefined {
+    return this.options.dns?.[name];
+  }
+
+  /** Keeps a log line. */
+  log(level: LogLevel, message: string, plugin: Plugin | undefined, thread: string, from: LogEntry["from"]): void {
+    const entry: LogEntry = { level, message, plugin: plugin?.name ?? "", thread, from, timeMs: Number(this.clock.wallNs() / 1_000_000n) };
+    this.logs.push(entry);
+    const keep = this.options.keepLogs ?? 10_000;
+    if (this.logs.length > keep * 2) this.logs.splice(0, this.logs.length - keep);
+    this.options.onLog?.(entry);
+  }
+
+  /** The newest error or critical line that a module wrote. */
+  lastComplaint(plugin: Plugin): string | undefined {
+    return this.logs.findLast((entry) => entry.from === "wasm" && entry.plugin === plugin.name && (entry.level === "critical" || entry.level === "error"))?.message;
+  }
+
+  /** Runs a task soon, after what runs now: Envoy's `dispatcher.post`. */
+  post(task: () => void): void {
+    this.clock.after(0, task);
+  }
+
+  /**
+   * One step of the proxy. The outermost one is under the time limit and runs, when it is done, what it posted.
+   * @param onTimeout gives the result when a module had to be ended; the VM has failed by then
+   */
+  step<T>(op: () => T, onTimeout?: () => T): T {
+    if (this.depth > 0) return op();
+    this.depth++;
+    let result: T;
+    try {
+      result = this.timeLimitMs > 0 ? this.limited(op, onTimeout) : op();
+    } finally {
+      this.depth = 0;
+    }
+    if (this.clock instanceof FakeClock) this.clock.runDue();
+    return result;
+  }
+
+  private limited<T>(op: () => T, onTimeout: (() => T) | undefined): T {
+    if (this.limiter === undefined) {
+      const sandbox: { op?: () => unknown } = {};
+      this.limiter = { sandbox: createContext(sandbox), script: new Script("op()") };
+    }
+    const { sandbox, script } = this.limiter;
+    sandbox.op = op;
+    try {
+      return script.runInContext(sandbox, { timeout: this.timeLimitMs }) as T;
+    } catch (error) {
+      if ((error as { code?: string }).code !== "ERR_SCRIPT_EXECUTION_TIMEOUT") throw error;
+      // Nothing between here and the module ran its `finally`: put the state right by hand.
+      const ended = this.inFlight.drain();
+      if (ended.length === 0) throw error;
+      const outer = ended.at(-1)!.name;
+      const name = ended[0]!.name === outer ? outer : `${ended[0]!.name} (called during ${outer})`;
+      for (const { vm } of ended) if (!vm.failed) vm.failOverTime(name, this.timeLimitMs);
+      if (onTimeout === undefined) return undefined as T;
+      return onTimeout();
+    } finally {
+      sandbox.op = undefined;
+    }
+  }
+
+  /** Marks work inside of a module that is not a callback (its instantiation). */
+  inCallback<T>(vm: Vm, name: string, work: () => T): T {
+    this.inFlight.push(vm, name);
+    try {
+      return work();
+    } finally {
+      this.inFlight.pop();
+    }
+  }
+
+  // --- VMs -----------------------------------------------------------------------------------------------------
+
+  vmKey(module: WasmModule, settings: VmSettings): string {
+    return createHash("sha256").update(settings.vmId).update("||").update(settings.vmConfig).update("||").update(module.sha256).digest("hex");
+  }
+
+  /** The base VM of a key, made once. */
+  baseVm(key: string, make: () => Vm): Vm {
+    let vm = this.baseVms.get(key);
+    if (vm === undefined) this.baseVms.set(key, (vm = make()));
+    return vm;
+  }
+
+  vmCreated(vm: Vm): void {
+    this.vmCounts.created++;
+    this.vmCounts.active++;
+    this.vmIds.set(vm.settings.vmId, (this.vmIds.get(vm.settings.vmId) ?? 0) + 1);
+  }
+
+  /** A VM is dropped; with the last one of its vm_id goes that id's shared data. */
+  vmGone(vm: Vm): void {
+    this.vmCounts.active--;
+    const left = (this.vmIds.get(vm.settings.vmId) ?? 1) - 1;
+    this.vmIds.set(vm.settings.vmId, left);
+    const baseOnly = [...this.baseVms.values()].filter((base) => base.settings.vmId === vm.settings.vmId).length === left;
+    if (!baseOnly) return;
+    for (const [key, base] of this.baseVms) if (base.settings.vmId === vm.settings.vmId) this.baseVms.delete(key);
+    this.vmIds.delete(vm.settings.vmId);
+    this.sharedData.delete(vm.settings.vmId);
+    this.queues.deleteByVmId(vm.settings.vmId);
+  }
+
+  /** The canary VM is dropped without a word: its ticks and callouts end. */
+  forgetCallbacksOf(vm: Vm): void {
+    for (const root of vm.roots.values()) {
+      root.setTickPeriod(0);
+      for (const timer of root.httpCalls.values()) timer?.cancel();
+      for (const call of root.grpcCalls.values()) call.cancel();
+    }
+    this.vmCounts.active--;
+    this.vmIds.set(vm.settings.vmId, (this.vmIds.get(vm.settings.vmId) ?? 1) - 1);
+  }
+
+  /** Faults of a VM's module, or undefined: none armed. */
+  faultsFor(vm: Vm): Faults | undefined {
+    return this.faults.get(vm.key);
+  }
+
+  /** Arms (or finds) the faults of all VMs with a key. */
+  armFaults(key: string): Faults {
+    let faults = this.faults.get(key);
+    if (faults === undefined) this.faults.set(key, (faults = new Faults()));
+    for (const thread of this.threads) thread.vms.get(key)?.setFaults(faults);
+    return faults;
+  }
+
+  // --- callouts ------------------------------------------------------------------------------------------------
+
+  recordCall(call: HttpCall): void {
+    this.httpCalls.push(call);
+    if (this.httpCalls.length > 20_000) this.httpCalls.splice(0, 10_000);
+  }
+
+  recordGrpcCall(call: GrpcCall): void {
+    this.grpcCalls.push(call);
+    if (this.grpcCalls.length > 20_000) this.grpcCalls.splice(0, 10_000);
+  }
+
+  callAnswer(upstream: Upstream, call: HttpCall): HttpAnswer | Promise<HttpAnswer> {
+    const { http } = upstream;
+    if (http === undefined) return "connectionFailure";
+    return typeof http === "function" ? http(call) : http;
+  }
+
+  /** Remembers an asynchronous answer of a test's upstream. */
+  waitFor(promise: Promise<unknown>): void {
+    this.pending.push(promise);
+  }
+
+  /** Waits for asynchronous answers of upstreams and delivers them. */
+  async settle(): Promise<void> {
+    while (this.pending.length > 0) {
+      const waiting = this.pending;
+      this.pending = [];
+      await Promise.all(waiting);
+      if (this.clock instanceof FakeClock) this.clock.runDue();
+    }
+  }
+
+  /** Random unsigned 32-bit number, for jitter. */
+  randomNumber(): number {
+    const bytes = new Uint8Array(4);
+    this.random(bytes);
+    return new DataView(bytes.buffer).getUint32(0);
+  }
+
+  /** A worker by its number. */
+  worker(index: number): Thread {
+    return this.workers[index] ?? fail("host-worker", `this host has no worker ${index}`, { expected: `0 to ${this.workers.length - 1}` });
+  }
+}

@@ -1,0 +1,372 @@
+import { ByteBuffer } from "./byte-buffer.ts";
+import { toByteString } from "./bytes.ts";
+import { httpToGrpcStatus } from "./attributes.ts";
+import type { LocalReplyRequest } from "./context.ts";
+import { FilterChain, type ChainDriver } from "./filter-chain.ts";
+import { HeaderMap } from "./header-map.ts";
+import type { Route, StreamInfo, UpstreamInfo } from "./stream-info.ts";
+import type { StreamFilter } from "./stream-context.ts";
+
+/** Envoy's default `per_connection_buffer_limit_bytes`. */
+export const DEFAULT_BUFFER_LIMIT = 1024 * 1024;
+
+/** A reply that Envoy made itself. */
+export interface LocalReply {
+  status: number;
+  details: string;
+  body: Uint8Array;
+  grpcStatus: number | undefined;
+  /** Sent past the filters (the response was on its way already), so no callback saw it. */
+  direct: boolean;
+}
+
+/** A message as it left the filters. */
+export interface Message {
+  headers: HeaderMap | undefined;
+  body: ByteBuffer;
+  trailers: HeaderMap | undefined;
+  complete: boolean;
+}
+
+const message = (): Message => ({ headers: undefined, body: new ByteBuffer(), trailers: undefined, complete: false });
+
+export interface HttpStreamOptions {
+  bufferLimit: number;
+  /** Route of a request; undefined: no route matches. Absent: every request has the route "". */
+  route: (headers: HeaderMap, info: StreamInfo) => Route | undefined;
+  /** The host that a request reaches. */
+  upstream: UpstreamInfo;
+  /** A whole request, or the part of it that got through, reached the upstream. */
+  onUpstreamRequest?: () => void;
+  /** A filter's full buffer has room again: more input may come. */
+  onDrained?: () => void;
+  /** The last byte of the upstream's response has come. */
+  onUpstreamEnd?: () => void;
+  onEnd?: () => void;
+}
+
+/**
+ * One HTTP stream through its filters: what Envoy's filter manager, router and connection manager do about it.
+ * Synchronous; time does not pass in here.
+ */
+export class HttpStream {
+  readonly info: StreamInfo;
+  readonly decode: FilterChain;
+  readonly encode: FilterChain;
+  requestHeaders: HeaderMap | undefined;
+  responseHeaders: HeaderMap | undefined;
+  responseTrailers: HeaderMap | undefined;
+  /** What reached the upstream, and what reached the client. */
+  readonly upstream = message();
+  readonly downstream = message();
+  localReply: LocalReply | undefined;
+  /** Who broke the stream off, if anybody. */
+  resetBy: "filter" | "client" | "upstream" | "envoy" | undefined;
+  ended = false;
+  private readonly filters: readonly StreamFilter[];
+  private readonly options: HttpStreamOptions;
+  private preparedReply: LocalReplyRequest | undefined;
+  private responseStarted = false;
+  private routed = false;
+  private grpc = false;
+  private head = false;
+
+  constructor(filters: readonly StreamFilter[], info: StreamInfo, options: HttpStreamOptions) {
+    this.filters = filters;
+    this.info = info;
+    this.options = options;
+    for (let i = 0; i < filters.length; i++) filters[i]!.attach(this, i);
+    this.decode = new FilterChain(filters.length, this.decodeDriver(), options.bufferLimit);
+    this.encode = new FilterChain(filters.length, this.encodeDriver(), options.bufferLimit);
+  }
+
+  /** Response filters run in reverse order. */
+  encodeIndex(index: number): number {
+    return this.filters.length - 1 - index;
+  }
+
+  private decodeDriver(): ChainDriver {
+    const { filters } = this;
+    return {
+      headers: (i, map, end) => filters[i]!.decodeHeaders(map, end),
+      data: (i, data, end) => filters[i]!.decodeData(data, end),
+      trailers: (i, map) => filters[i]!.decodeTrailers(map),
+      sinkHeaders: (map, end) => this.toUpstreamHeaders(map, end),
+      sinkData: (data, end) => this.toUpstreamData(data, end),
+      sinkTrailers: (map) => this.toUpstreamTrailers(map),
+      runPreparedReply: () => this.runPreparedReply(),
+      tooLarge: () => this.sendLocalReply(ownReply(413, "Payload Too Large", "request_payload_too_large")),
+      stopped: () => this.ended,
+      drained: () => this.options.onDrained?.(),
+    };
+  }
+
+  private encodeDriver(): ChainDriver {
+    const { filters } = this;
+    const at = (i: number) => filters[filters.length - 1 - i]!;
+    return {
+      headers: (i, map, end) => at(i).encodeHeaders(map, end),
+      data: (i, data, end) => at(i).encodeData(data, end),
+      trailers: (i, map) => at(i).encodeTrailers(map),
+      sinkHeaders: (map, end) => this.toClientHeaders(map, end),
+      sinkData: (data, end) => this.toClientData(data, end),
+      sinkTrailers: (map) => this.toClientTrailers(map),
+      runPreparedReply: () => {},
+      tooLarge: () => this.sendLocalReply(ownReply(500, "Internal Server Error", "response_payload_too_large")),
+      stopped: () => this.ended,
+      drained: () => this.options.onDrained?.(),
+    };
+  }
+
+  // --- request -------------------------------------------------------------------------------------------------
+
+  requestStart(headers: HeaderMap, endStream: boolean): void {
+    this.requestHeaders = headers;
+    this.grpc = isGrpc(headers);
+    this.head = headers.get(":method") === "HEAD";
+    this.decode.headersMap = headers;
+    if (endStream) this.decode.observedEnd = true;
+    this.decode.headers(0, headers, endStream);
+  }
+
+  requestData(bytes: Uint8Array, endStream: boolean): void {
+    if (this.ended) return;
+    this.info.bytesReceived += bytes.length;
+    if (endStream) this.decode.observedEnd = true;
+    this.decode.data(0, new ByteBuffer(bytes), endStream);
+  }
+
+  requestTrailers(trailers: HeaderMap): void {
+    if (this.ended) return;
+    this.decode.observedEnd = true;
+    this.decode.trailersMap = trailers;
+    this.decode.trailers(0, trailers);
+  }
+
+  addRequestTrailers(): HeaderMap {
+    return (this.decode.trailersMap ??= HeaderMap.empty());
+  }
+
+  addResponseTrailers(): HeaderMap {
+    this.responseTrailers = this.encode.trailersMap ??= HeaderMap.empty("responseTrailers");
+    return this.responseTrailers;
+  }
+
+  clearRoute(): void {
+    this.routed = false;
+    this.info.route = undefined;
+  }
+
+  /** The route as it is now; evaluated again after `clearRoute`. */
+  route(): Route | undefined {
+    if (!this.routed && this.requestHeaders !== undefined) {
+      this.routed = true;
+      this.info.route = this.options.route(this.requestHeaders, this.info);
+    }
+    return this.info.route;
+  }
+
+  private toUpstreamHeaders(map: HeaderMap, end: boolean): void {
+    const route = this.route();
+    if (route === undefined) {
+      this.sendLocalReply(ownReply(404, "", "route_not_found"));
+      return;
+    }
+    this.info.attemptCount = 1;
+    this.info.upstream = this.options.upstream;
+    this.upstream.headers = map;
+    if (end) this.upstreamComplete();
+  }
+
+  private toUpstreamData(data: ByteBuffer, end: boolean): void {
+    if (this.upstream.headers === undefined) return;
+    this.upstream.body.move(data);
+    if (end) this.upstreamComplete();
+  }
+
+  private toUpstreamTrailers(map: HeaderMap): void {
+    if (this.upstream.headers === undefined) return;
+    this.upstream.trailers = map;
+    this.upstreamComplete();
+  }
+
+  private upstreamComplete(): void {
+    this.upstream.complete = true;
+    this.options.onUpstreamRequest?.();
+  }
+
+  // --- response ------------------------------------------------------------------------------------------------
+
+  responseStart(headers: HeaderMap, endStream: boolean): void {
+    if (this.ended) return;
+    this.info.responseCode = Number(headers.get(":status") ?? 0);
+    this.info.responseCodeDetails = "via_upstream";
+    if (endStream) this.options.onUpstreamEnd?.();
+    this.startEncoding(headers, endStream);
+  }
+
+  private startEncoding(headers: HeaderMap, endStream: boolean): void {
+    this.responseHeaders = headers;
+    this.encode.headersMap = headers;
+    if (endStream) this.encode.observedEnd = true;
+    this.encode.headers(0, headers, endStream);
+  }
+
+  responseData(bytes: Uint8Array, endStream: boolean): void {
+    if (this.ended || this.responseHeaders === undefined) return;
+    if (endStream) {
+      this.encode.observedEnd = true;
+      this.options.onUpstreamEnd?.();
+    }
+    this.encode.data(0, new ByteBuffer(bytes), endStream);
+  }
+
+  responseEnd(trailers: HeaderMap): void {
+    if (this.ended || this.responseHeaders === undefined) return;
+    this.encode.observedEnd = true;
+    this.options.onUpstreamEnd?.();
+    this.responseTrailers = trailers;
+    this.encode.trailersMap = trailers;
+    this.encode.trailers(0, trailers);
+  }
+
+  private toClientHeaders(map: HeaderMap, end: boolean): void {
+    if (this.responseStarted) {
+      this.reset("envoy"); // continued and let through: headers twice, which no client understands
+      return;
+    }
+    this.responseStarted = true;
+    this.info.responseCode = Number(map.get(":status") ?? this.info.responseCode ?? 0);
+    this.downstream.headers = map;
+    if (end) this.downstreamComplete();
+  }
+
+  private toClientData(data: ByteBuffer, end: boolean): void {
+    this.info.bytesSent += data.length;
+    this.downstream.body.move(data);
+    if (end) this.downstreamComplete();
+  }
+
+  private toClientTrailers(map: HeaderMap): void {
+    this.downstream.trailers = map;
+    this.downstreamComplete();
+  }
+
+  private downstreamComplete(): void {
+    this.downstream.complete = true;
+    this.finish();
+  }
+
+  // --- local replies, resets, the end ---------------------------------------------------------------------------
+
+  /** The 503 of a filter whose VM has failed. */
+  sendFailureReply(): void {
+    this.sendLocalReply({ ...ownReply(503, "", "wasm_fail_stream"), grpcStatus: 14 });
+  }
+
+  /** Envoy's `sendLocalReply`: through the filters, past them, or a reset, by how far the response has come. */
+  sendLocalReply(reply: LocalReplyRequest): void {
+    if (this.ended) return;
+    const decoding = this.decode.running > 0;
+    if (decoding) this.decode.aborted = true;
+    else if (this.encode.running > 0) this.encode.aborted = true;
+    this.info.responseCodeDetails = reply.details;
+    if (this.responseHeaders === undefined) {
+      this.preparedReply ??= reply; // of two replies the first is sent
+      if (!decoding) this.runPreparedReply();
+    } else if (!this.responseStarted) this.sendDirect(reply);
+    else this.reset("envoy");
+  }
+
+  private runPreparedReply(): void {
+    const reply = this.preparedReply;
+    if (reply === undefined || this.ended) return;
+    this.preparedReply = undefined;
+    this.decode.aborted = true;
+    const { headers, body } = this.buildReply(reply, false);
+    this.startEncoding(headers, body.length === 0);
+    if (body.length > 0 && !this.ended) {
+      this.encode.observedEnd = true;
+      this.encode.data(0, new ByteBuffer(body), true);
+    }
+  }
+
+  private sendDirect(reply: LocalReplyRequest): void {
+    this.encode.aborted = true;
+    const { headers, body } = this.buildReply(reply, true);
+    this.responseHeaders = headers;
+    this.toClientHeaders(headers, body.length === 0);
+    if (body.length > 0) this.toClientData(new ByteBuffer(body), true);
+  }
+
+  /** Headers and body as Envoy's `Utility::prepareLocalReply` makes them. */
+  private buildReply(reply: LocalReplyRequest, direct: boolean): { headers: HeaderMap; body: Uint8Array } {
+    this.info.responseCode = reply.status;
+    const headers = HeaderMap.fromPairs([[":status", String(reply.status)]], "response");
+    const addGiven = () => {
+      for (let i = 0; i < reply.headers.length; i += 2) headers.add(reply.headers[i]!, reply.headers[i + 1]!);
+    };
+    const grpcStatus = this.grpc ? (reply.grpcStatus >= 0 ? reply.grpcStatus : httpToGrpcStatus(reply.status)) : undefined;
+    this.localReply = { status: reply.status, details: reply.details, body: reply.body, grpcStatus, direct };
+    if (grpcStatus !== undefined) {
+      headers.assign(":status", "200");
+      addGiven();
+      headers.remove("content-length");
+      headers.assign("content-type", "application/grpc");
+      headers.set("grpc-status", String(grpcStatus));
+      if (reply.body.length > 0 && !this.head) headers.set("grpc-message", percentEncode(reply.body));
+      return { headers, body: new Uint8Array(0) };
+    }
+    addGiven();
+    if (reply.body.length === 0) {
+      headers.remove("content-length");
+      headers.remove("content-type");
+      return { headers, body: reply.body };
+    }
+    headers.set("content-length", String(reply.body.length));
+    if (headers.get("content-type") === undefined) headers.add("content-type", "text/plain");
+    return { headers, body: this.head ? new Uint8Array(0) : reply.body };
+  }
+
+  /** Breaks the stream off. */
+  reset(by: NonNullable<HttpStream["resetBy"]>): void {
+    if (this.ended) return;
+    this.resetBy = by;
+    this.finish();
+  }
+
+  /** The upstream broke off: a local reply while nothing has been answered, else a reset. */
+  upstreamReset(): void {
+    if (this.ended) return;
+    if (this.responseStarted) this.reset("upstream");
+    else this.sendLocalReply(ownReply(503, "upstream connect error or disconnect/reset before headers. reset reason: connection termination", "upstream_reset_before_response_started{connection_termination}"));
+  }
+
+  /** Log, done, delete: once, in Envoy's order. */
+  finish(): void {
+    if (this.ended) return;
+    this.ended = true;
+    this.options.onEnd?.();
+    for (const filter of this.filters) filter.log();
+    for (const filter of this.filters) filter.destroy();
+  }
+
+  /** True when a filter holds the request or the response up. */
+  get paused(): boolean {
+    return !this.ended && (this.decode.paused || this.encode.paused);
+  }
+}
+
+function ownReply(status: number, body: string, details: string): LocalReplyRequest {
+  return { status, body: Buffer.from(body), headers: [], grpcStatus: -1, details };
+}
+
+function isGrpc(headers: HeaderMap): boolean {
+  const type = headers.get("content-type");
+  return type !== undefined && /^application\/grpc(?:$|\+)/.test(type) && headers.get(":path") !== undefined;
+}
+
+/** gRPC's percent-encoding of a status message. */
+function percentEncode(body: Uint8Array): string {
+  return toByteString([...body].map((byte) => (byte < 0x20 || byte > 0x7e || byte === 0x25 ? `%${byte.toString(16).toUpperCase().padStart(2, "0")}` : String.fromCharCode(byte))).join(""));
+}
