@@ -123,6 +123,7 @@ export const wasiFunctions: Readonly<Record<string, Signature>> = {
   proc_exit: "i32 ->",
   random_get: status(2),
   sched_yield: status(0),
+  sock_accept: status(3),
   sock_recv: status(6),
   sock_send: status(5),
   sock_shutdown: status(2),

@@ -9,19 +9,18 @@ export const bench = defineVerb({
     only: { type: "string", valueHint: "NAMES", description: "Variants to measure, with commas between" },
     rounds: { type: "string", valueHint: "N", description: "Interleaved rounds" },
     quick: { type: "boolean", description: "A rough run of under a minute" },
-    soak: { type: "string", valueHint: "SECONDS", description: "Instead: load on edge.wasm, and what becomes of its memory" },
+    soak: { type: "string", valueHint: "TIME", description: "Instead: load for 30s or 10m on edge.wasm (or the one filter of --only), and what becomes of its memory" },
     modules: { type: "string", valueHint: "DIR", description: "Where the filter modules are" },
     envoy: { type: "string", valueHint: "PATH", description: "Envoy binary; otherwise the one that is found" },
     output: { type: "string", alias: "o", valueHint: "FILE", description: "Write the result there too, as JSON" },
   },
   async run({ args, progress }) {
-    if (args.soak !== undefined && args.only !== undefined) throw new UsageError("--soak and --only exclude each other");
     const { runBench } = await import("../../test/bench/index.ts");
     const { text, data } = await runBench({
       only: args.only?.split(",").map((name) => name.trim()),
       rounds: args.rounds === undefined ? undefined : wholeNumber("--rounds", args.rounds),
       quick: args.quick,
-      soakSeconds: args.soak === undefined ? undefined : wholeNumber("--soak", args.soak),
+      soakSeconds: args.soak === undefined ? undefined : seconds("--soak", args.soak),
       dist: args.modules,
       envoy: args.envoy,
       jsonFile: args.output,
@@ -30,3 +29,10 @@ export const bench = defineVerb({
     return { text, data: { ...data } };
   },
 });
+
+/** `90`, `90s` or `10m`. @throws UsageError */
+function seconds(name: string, text: string): number {
+  const [, number, unit] = /^(\d{1,6})(s|m)?$/.exec(text) ?? [];
+  if (number === undefined) throw new UsageError(`${name} must be a time such as 30s or 10m, not ${text}`);
+  return Number(number) * (unit === "m" ? 60 : 1);
+}

@@ -6,7 +6,8 @@ import { compose } from "./compose.ts";
 import { doctor } from "./doctor.ts";
 import { inspect } from "./inspect.ts";
 import { run } from "./run.ts";
+import { test } from "./test.ts";
 import type { Verb } from "./verb.ts";
 
 /** Every verb, in the order in which help lists them. */
-export const verbs: readonly Verb[] = [build, check, compose, run, inspect, certs, bench, doctor];
+export const verbs: readonly Verb[] = [build, check, compose, run, test, inspect, certs, bench, doctor];
