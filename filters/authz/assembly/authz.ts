@@ -1,0 +1,152 @@
+/**
+ * Authorization of HTTP requests, for the filter of its own and for the fused one: reads its configuration, fetches what the
+ * policies need of each request, and answers those that are denied.
+ */
+import { ABSENT, View, address, size, utf8, view } from "../../sdk/assembly/bytes";
+import { IdentitySource, peer } from "../../sdk/assembly/http/identity";
+import { request } from "../../sdk/assembly/http/request";
+import { currentRoute } from "../../sdk/assembly/http/route";
+import { JsonReader } from "../../sdk/assembly/json/reader";
+import { getIntegerProperty, getProperty } from "../../sdk/assembly/properties";
+import { countAmbiguous, countDecision, countDryRun } from "./counters";
+import { logDenial } from "./decision-log";
+import { Denial } from "./denial";
+import { Engine } from "./engine";
+import { Field, Needs } from "./fields";
+import { Input } from "./match/input";
+import { scratch } from "./memory/arena";
+import { memberOf, readName, refuse } from "./read/members";
+import { SETTINGS, Settings } from "./settings";
+import { inLowerCase } from "./match/header-slots";
+import { RuleRecord } from "./match/records";
+
+const FILTER_STATE = utf8("filter_state\0");
+const SOURCE_ADDRESS = utf8("source\0address");
+const DESTINATION_ADDRESS = utf8("destination\0address");
+const DESTINATION_PORT = utf8("destination\0port");
+const SNI = utf8("connection\0requested_server_name");
+const DNS_SAN = utf8("connection\0dns_san_peer_certificate");
+const SUBJECT = utf8("connection\0subject_peer_certificate");
+
+/** What isn't at hand in any case. */
+const FETCHED: u32 = ~(Needs.Identity | (1 << Field.Method) | (1 << Field.Path));
+
+export class Authz {
+  /** What the operator should know though the configuration was taken; empty: nothing. */
+  warning: string = "";
+  private readonly engine: Engine = new Engine();
+  private readonly input: Input = new Input();
+  private readonly denial: Denial = new Denial();
+  /** Where callers' identities come from. A fused module puts its own shared source here after {@link configure}. */
+  identity: IdentitySource = new IdentitySource();
+  /** Property path of the physical peer's address, or {@link ABSENT}: not to be had. */
+  private directAddress: View = ABSENT;
+  private logDenials: bool = false;
+
+  /** Reads the filter's object at the cursor. False: refused, and the reader says why; then only {@link free} makes sense. */
+  configure(reader: JsonReader): bool {
+    const ok = this.read(reader, new Settings());
+    scratch.free();
+    return ok;
+  }
+
+  private read(reader: JsonReader, settings: Settings): bool {
+    if (!reader.beginObject()) return false;
+    while (reader.nextKey()) {
+      const index = memberOf(reader, SETTINGS);
+      switch (index - 9) {
+        case 0: this.identity.configure(reader); break;
+        case 1: this.readDirectAddress(reader); break;
+        case 2: this.denial.configure(reader); break;
+        case 3: this.logDenials = reader.boolean(); break;
+        default: settings.read(reader, index, this.engine.headers);
+      }
+    }
+    if (!settings.finish(reader) || !this.engine.compile(reader, settings)) return false;
+    if ((this.engine.needs & (1 << Field.SourceIp)) != 0 && this.directAddress == ABSENT) {
+      refuse(reader, utf8("ipBlocks or source.ip in a policy"), utf8("'directAddress' beside the policies, since only a filter state tells the physical peer; or remoteIpBlocks"));
+      return false;
+    }
+    if (this.engine.unattached.length > 0) this.warning = "these policies apply to nothing here: " + this.engine.unattached;
+    return true;
+  }
+
+  private readDirectAddress(reader: JsonReader): void {
+    if (!reader.beginObject()) return;
+    while (reader.nextKey()) {
+      if (memberOf(reader, utf8("filterState")) < 0) return;
+      const key = readName(reader);
+      if (key != ABSENT) this.directAddress = joined(FILTER_STATE, key);
+    }
+    if (this.directAddress == ABSENT) refuse(reader, utf8("no source"), utf8("'filterState'"));
+  }
+
+  /** Decides on the current request. False: it was answered, so stop it. */
+  check(): bool {
+    const engine = this.engine;
+    const needs = engine.needs;
+    const input = this.input;
+    request.load();
+    input.setText(Field.Method, request.method);
+    input.setText(Field.Path, request.pathOnly);
+    if ((needs & Needs.Identity) != 0 || this.identity.complete) {
+      this.identity.load(peer);
+      input.setPeer(peer);
+      if (peer.ambiguous) {
+        countAmbiguous();
+        return this.deny(null, true);
+      }
+    }
+    if ((needs & FETCHED) != 0) this.fetch(needs);
+    const allowed = engine.allows(input);
+    const rule = engine.rule;
+    countDecision(rule, allowed);
+    if (engine.hasDryRun) {
+      const would = engine.dryRunAllows(input);
+      countDryRun(engine.rule, would);
+    }
+    return allowed || this.deny(rule, false);
+  }
+
+  /** Everything that few policies ask for. */
+  private fetch(needs: u32): void {
+    const input = this.input;
+    if (needs & Needs.Route) input.route = currentRoute();
+    if (needs & (1 << Field.Host)) input.setText(Field.Host, request.authority == ABSENT ? ABSENT : inLowerCase(request.authority));
+    if (needs & (1 << Field.Header)) this.engine.headers.load(request.headers);
+    if (needs & (1 << Field.RemoteIp)) input.remoteIp.parseWithPort(orEmpty(getProperty(SOURCE_ADDRESS)));
+    if (needs & (1 << Field.DestinationIp)) input.destinationIp.parseWithPort(orEmpty(getProperty(DESTINATION_ADDRESS)));
+    if (needs & (1 << Field.SourceIp)) input.sourceIp.parse(orEmpty(getProperty(this.directAddress)), false);
+    if (needs & (1 << Field.Port)) input.port = <i32>getIntegerProperty(DESTINATION_PORT, -1);
+    if (needs & (1 << Field.Sni)) input.setText(Field.Sni, getProperty(SNI));
+    // In Istio "*" as a principal is any name in the certificate, and a URI is only the first that is looked at.
+    if ((needs & Needs.AnyCertificate) != 0 && !input.identified) {
+      input.identified = size(orEmpty(getProperty(DNS_SAN))) > 0 || size(orEmpty(getProperty(SUBJECT))) > 0;
+    }
+  }
+
+  private deny(rule: RuleRecord | null, ambiguous: bool): bool {
+    if (this.logDenials) logDenial(rule, ambiguous, this.input, request.authority);
+    this.denial.send(rule, ambiguous);
+    return false;
+  }
+
+  /** Frees what the policies take outside of the managed heap. */
+  free(): void {
+    this.engine.free();
+    this.denial.free();
+    if (this.directAddress != ABSENT) heap.free(address(this.directAddress));
+    this.directAddress = ABSENT;
+  }
+}
+
+function orEmpty(v: View): View {
+  return v == ABSENT ? 0 : v;
+}
+
+function joined(a: View, b: View): View {
+  const at = heap.alloc(size(a) + size(b));
+  memory.copy(at, address(a), size(a));
+  memory.copy(at + size(a), address(b), size(b));
+  return view(at, size(a) + size(b));
+}

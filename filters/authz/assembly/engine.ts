@@ -1,0 +1,161 @@
+/** The policies of one plugin configuration: compiled, and asked. Pure: no host call is made here. */
+import { ABSENT, View, address, sameBytes, size, toString, utf8 } from "../../sdk/assembly/bytes";
+import { JsonReader } from "../../sdk/assembly/json/reader";
+import { Attachment } from "./compile/attach";
+import { compile } from "./compile/compiler";
+import { orderOf } from "./compile/order";
+import { Spaces } from "./compile/spaces";
+import { Field, Needs } from "./fields";
+import { HeaderSlots } from "./match/header-slots";
+import { Input } from "./match/input";
+import { Lookup } from "./match/lookup";
+import { Kind, RuleRecord, Scope, Space, keyOf } from "./match/records";
+import { Arena } from "./memory/arena";
+import { hashBytes } from "./memory/hash";
+import { List, append, appendText, make, next, textOf } from "./memory/list";
+import { Table } from "./memory/table";
+import { Policy, Workload } from "./model";
+import { Settings } from "./settings";
+
+export class Engine {
+  /** {@link Needs}: what of {@link Input} must be filled. */
+  needs: u32 = 0;
+  /** Some policy is on trial: ask {@link dryRunAllows} too. */
+  hasDryRun: bool = false;
+  /** Policies that apply to nothing here, to be mentioned: one of them may be meant to. */
+  unattached: string = "";
+  readonly headers: HeaderSlots;
+  private readonly arena: Arena;
+  private readonly table: Table;
+  private readonly lookup: Lookup;
+  // Addresses of scopes: the gateway's is 0 where there is none.
+  private gateway: usize = 0;
+  private gatewayDryRun: usize = 0;
+  private node: usize = 0;
+  private nodeDryRun: usize = 0;
+  /** Address of the space that maps routes to scopes, or 0. */
+  private routes: usize = 0;
+
+  constructor() {
+    const arena = new Arena();
+    const table = new Table();
+    const headers = new HeaderSlots(arena);
+    this.arena = arena;
+    this.table = table;
+    this.headers = headers;
+    this.lookup = new Lookup(table, headers);
+  }
+
+  /** Compiles what was read. The reader stands behind the object that it came from. False: refused, the reader says why. */
+  compile(reader: JsonReader, settings: Settings): bool {
+    const workloads = make<List>();
+    append(workloads, changetype<usize>(settings.node));
+    if (settings.workloads.count > 0) changetype<Workload>(workloads.first).next = settings.workloads.first;
+    workloads.count += settings.workloads.count;
+    const attachment = new Attachment(this.arena, settings.rootNamespace, workloads, settings.gateway);
+    for (let node = settings.policies.first; node != 0; node = next(node)) {
+      const policy = changetype<Policy>(node);
+      if (policy.namespace == ABSENT) policy.namespace = settings.node.namespace;
+      policy.order = orderOf(policy);
+      attachment.attach(policy);
+      if (policy.layers.count == 0 && !this.mayApplyToNothing(reader, settings, policy)) return false;
+      this.hasDryRun = this.hasDryRun || policy.dryRun;
+    }
+    const trustDomains = make<List>();
+    appendText(trustDomains, settings.trustDomain);
+    for (let node = settings.aliases.first; node != 0; node = next(node)) appendText(trustDomains, textOf(node));
+    const spaces = new Spaces(this.arena, this.table);
+    this.needs = compile(settings.policies, trustDomains, spaces);
+    this.headers.finish();
+    this.node = changetype<usize>(attachment.scope(settings.node, false));
+    this.nodeDryRun = changetype<usize>(attachment.scope(settings.node, true));
+    if (settings.gateway != 0) {
+      this.gateway = changetype<usize>(attachment.scope(changetype<Workload>(settings.gateway), false));
+      this.gatewayDryRun = changetype<usize>(attachment.scope(changetype<Workload>(settings.gateway), true));
+    }
+    return namesDiffer(reader, settings.policies) && this.mapRoutes(reader, settings.workloads, attachment, spaces);
+  }
+
+  /** Without anything that targets could name, a targetRef can't be followed, and a DENY would silently not apply. */
+  private mayApplyToNothing(reader: JsonReader, settings: Settings, policy: Policy): bool {
+    if (policy.targets.count > 0 && settings.workloads.count + settings.node.targets.count == 0 && settings.gateway == 0) {
+      return refuseAt(reader, "policies", policy.position, utf8("target references"), utf8("'targets' or 'workloads' beside the policies, to tell what they lead to"));
+    }
+    if (this.unattached.length < 400) {
+      this.unattached += (this.unattached.length > 0 ? ", " : "") + toString(policy.namespace) + "/" + toString(policy.name);
+    }
+    return true;
+  }
+
+  private mapRoutes(reader: JsonReader, workloads: List, attachment: Attachment, spaces: Spaces): bool {
+    if (workloads.count == 0) return true;
+    this.needs |= Needs.Route;
+    const routes = spaces.create(Field.Path, 0);
+    this.routes = changetype<usize>(routes);
+    for (let node = workloads.first; node != 0; node = next(node)) {
+      const workload = changetype<Workload>(node);
+      const enforced = attachment.scope(workload, false);
+      const dryRun = attachment.scope(workload, true);
+      for (let route = workload.routes.first; route != 0; route = next(route)) {
+        const slot = spaces.put(routes, Kind.Exact, textOf(route));
+        if (slot.allow != 0) {
+          return refuseAt(reader, "workloads", workload.position, utf8("a route of another workload"), utf8("each route in one workload"));
+        }
+        slot.allow = changetype<usize>(enforced);
+        slot.deny = changetype<usize>(dryRun);
+      }
+    }
+    return true;
+  }
+
+  /** Allowed? {@link rule} tells by what. */
+  allows(input: Input): bool {
+    if (this.gateway != 0 && !this.lookup.allows(changetype<Scope>(this.gateway), input)) return false;
+    return this.lookup.allows(this.scopeFor(input.route, false), input);
+  }
+
+  /** What the policies on trial alone would say; true where there are none. */
+  dryRunAllows(input: Input): bool {
+    if (this.gatewayDryRun != 0 && !this.lookup.allows(changetype<Scope>(this.gatewayDryRun), input)) return false;
+    return this.lookup.allows(this.scopeFor(input.route, true), input);
+  }
+
+  /** The rule that decided last, or null: none matched, or none applies. */
+  get rule(): RuleRecord | null {
+    return changetype<RuleRecord | null>(this.lookup.decisive);
+  }
+
+  private scopeFor(route: View, dryRun: bool): Scope {
+    if (this.routes != 0 && route != ABSENT) {
+      const key = keyOf(changetype<Space>(this.routes).id, Kind.Exact);
+      const slot = this.table.find(key, hashBytes(address(route), size(route)), address(route), size(route));
+      if (slot !== null) return changetype<Scope>(dryRun ? slot.deny : slot.allow);
+    }
+    return changetype<Scope>(dryRun ? this.nodeDryRun : this.node);
+  }
+
+  /** Frees all compiled policies; the object is of no use afterwards. */
+  free(): void {
+    this.headers.free();
+    this.table.clear();
+    this.arena.free();
+  }
+}
+
+/** The list is sorted by name. */
+function namesDiffer(reader: JsonReader, policies: List): bool {
+  for (let node = policies.first; node != policies.last; node = next(node)) {
+    const a = changetype<Policy>(node);
+    const b = changetype<Policy>(a.next);
+    if (!sameBytes(a.order, b.order)) continue;
+    const later = max(a.position, b.position);
+    return refuseAt(reader, "policies", later, utf8("the name of another policy"), utf8("one policy of a name in a namespace"));
+  }
+  return true;
+}
+
+/** Refuses an element of a list, once the whole is read. */
+function refuseAt(reader: JsonReader, list: string, index: i32, found: View, expected: View): bool {
+  reader.error = reader.path() + "." + list + "[" + index.toString() + "]: found " + toString(found) + ", expected " + toString(expected);
+  return false;
+}

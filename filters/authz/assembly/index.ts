@@ -1,0 +1,6 @@
+import { registerRootContext } from "../../sdk/assembly/context";
+import { AuthzRoot } from "./filter";
+
+export * from "../../sdk/assembly/proxy";
+
+registerRootContext((context_id: u32) => new AuthzRoot(context_id), "authz");

@@ -1,0 +1,62 @@
+/** The policies' part of the configuration, as read: in scratch memory. */
+import { ABSENT, View, utf8 } from "../../sdk/assembly/bytes";
+import { JsonReader } from "../../sdk/assembly/json/reader";
+import { HeaderSlots } from "./match/header-slots";
+import { List, append, make } from "./memory/list";
+import { Workload, makePolicy, makeWorkload } from "./model";
+import { readLabels, readResourceName, readStrings, readTargets } from "./read/lists";
+import { readName, refuse } from "./read/members";
+import { readPolicy } from "./read/policy-reader";
+import { readWorkload, readWorkloads } from "./read/workload-reader";
+
+const DEFAULT_NAMESPACE = utf8("default");
+const DEFAULT_ROOT = utf8("istio-system");
+const DEFAULT_TRUST_DOMAIN = utf8("cluster.local");
+
+/** What the configuration may have: first what {@link Settings.read} reads, in the order of its cases, then the filter's own. */
+export const SETTINGS = utf8("namespace, labels, targets, rootNamespace, trustDomain, trustDomainAliases, workloads, gateway, policies, identity, directAddress, denial, logDenials");
+
+export class Settings {
+  rootNamespace: View = DEFAULT_ROOT;
+  trustDomain: View = DEFAULT_TRUST_DOMAIN;
+  readonly aliases: List = make<List>();
+  /** What the node is for a request that no other workload's route leads to. */
+  readonly node: Workload = makeWorkload(-1);
+  readonly workloads: List = make<List>();
+  /** A {@link Workload}'s address, or 0. */
+  gateway: usize = 0;
+  readonly policies: List = make<List>();
+  private hasPolicies: bool = false;
+
+  /** Reads one member, by its index in {@link SETTINGS}. */
+  read(reader: JsonReader, index: i32, headers: HeaderSlots): void {
+    switch (index) {
+      case 0: this.node.namespace = readResourceName(reader); break;
+      case 1: readLabels(reader, this.node.labels, false); break;
+      case 2: readTargets(reader, this.node.targets); break;
+      case 3: this.rootNamespace = readResourceName(reader); break;
+      case 4: this.trustDomain = readName(reader); break;
+      case 5: readStrings(reader, this.aliases); break;
+      case 6: readWorkloads(reader, this.workloads); break;
+      case 7: this.gateway = changetype<usize>(readWorkload(reader, -1, false)); break;
+      case 8: this.readPolicies(reader, headers);
+    }
+  }
+
+  private readPolicies(reader: JsonReader, headers: HeaderSlots): void {
+    this.hasPolicies = true;
+    if (!reader.beginArray()) return;
+    while (reader.nextElement()) {
+      const policy = makePolicy(reader.index);
+      readPolicy(reader, policy, headers);
+      append(this.policies, changetype<usize>(policy));
+    }
+  }
+
+  /** After the object: defaults, and what must be there. */
+  finish(reader: JsonReader): bool {
+    if (!this.hasPolicies) refuse(reader, utf8("no policies"), utf8("'policies': a list of AuthorizationPolicies, [] for none"));
+    if (this.node.namespace == ABSENT) this.node.namespace = DEFAULT_NAMESPACE;
+    return reader.ok;
+  }
+}

@@ -1,0 +1,123 @@
+/** The policies' engine without a proxy: a test writes a request into memory and asks. */
+import { ABSENT, View, toString, view } from "../../../../filters/sdk/assembly/bytes";
+import { Peer } from "../../../../filters/sdk/assembly/http/peer";
+import { RequestView } from "../../../../filters/sdk/assembly/http/request";
+import { JsonReader } from "../../../../filters/sdk/assembly/json/reader";
+import { enter, leave } from "../../../../filters/sdk/assembly/memory";
+import { Engine } from "../../../../filters/authz/assembly/engine";
+import { Field } from "../../../../filters/authz/assembly/fields";
+import { Ip } from "../../../../filters/authz/assembly/match/ip";
+import { Input } from "../../../../filters/authz/assembly/match/input";
+import { inLowerCase } from "../../../../filters/authz/assembly/match/header-slots";
+import { PolicyRecord } from "../../../../filters/authz/assembly/match/records";
+import { matchesTemplate, validTemplate } from "../../../../filters/authz/assembly/match/template";
+import { scratch } from "../../../../filters/authz/assembly/memory/arena";
+import { memberOf } from "../../../../filters/authz/assembly/read/members";
+import { SETTINGS, Settings } from "../../../../filters/authz/assembly/settings";
+
+let engine: Engine = new Engine();
+const input = new Input();
+const peer = new Peer();
+const request = new RequestView();
+
+export function alloc(bytes: usize): usize {
+  return heap.alloc(bytes);
+}
+
+export function free(at: usize): void {
+  heap.free(at);
+}
+
+/** The message of what is wrong, or "". */
+export function configure(at: usize, bytes: u32): string {
+  enter();
+  const next = new Engine();
+  const settings = new Settings();
+  const reader = new JsonReader(view(at, bytes));
+  if (reader.beginObject()) {
+    while (reader.nextKey()) settings.read(reader, memberOf(reader, SETTINGS), next.headers);
+  }
+  const ok = settings.finish(reader) && next.compile(reader, settings) && reader.finish();
+  scratch.free();
+  if (ok) {
+    engine.free();
+    engine = next;
+  } else next.free();
+  const error = ok ? "" : reader.error;
+  leave();
+  return error;
+}
+
+export function unattached(): string {
+  return engine.unattached;
+}
+
+export function needs(): u32 {
+  return engine.needs;
+}
+
+// Which text attribute follows: see `Attribute` in core.ts beside this folder.
+export function attribute(which: u32, at: usize, bytes: u32): void {
+  const text: View = at == 0 ? ABSENT : view(at, bytes);
+  switch (which) {
+    case 0:
+      peer.single(text);
+      input.setPeer(peer);
+      break;
+    case 1: input.setText(Field.Sni, text); break;
+    case 2: input.route = text; break;
+    case 3: if (text == ABSENT) input.remoteIp.clear(); else input.remoteIp.parseWithPort(text); break;
+    case 4: if (text == ABSENT) input.destinationIp.clear(); else input.destinationIp.parseWithPort(text); break;
+    case 5: if (text == ABSENT) input.sourceIp.clear(); else input.sourceIp.parse(text, false); break;
+  }
+}
+
+export function port(value: i32): void {
+  input.port = value;
+}
+
+/** Decides on the request whose pairs are here: 1 allowed, 2 allowed by the policies on trial, 4 there are such. */
+export function decide(pairs: usize, bytes: u32): u32 {
+  enter();
+  request.over(pairs, bytes);
+  input.setText(Field.Method, request.method);
+  input.setText(Field.Path, request.pathOnly);
+  input.setText(Field.Host, request.authority == ABSENT ? ABSENT : inLowerCase(request.authority));
+  if (engine.needs & (1 << Field.Header)) engine.headers.load(request.headers);
+  const allowed = engine.allows(input);
+  const rule = engine.rule;
+  id = "none";
+  if (rule !== null) {
+    const policy = changetype<PolicyRecord>(rule.policy);
+    id = toString(policy.namespace) + "/" + toString(policy.name) + "#" + rule.index.toString();
+  }
+  const result = u32(allowed) | (engine.hasDryRun ? 4 | (u32(engine.dryRunAllows(input)) << 1) : 0);
+  leave();
+  return result;
+}
+
+let id: string = "none";
+
+export function decisive(): string {
+  return id;
+}
+
+const ip = new Ip();
+
+/** `4:00000000/8` and so on, or "" where it is no address or range. */
+export function parseIp(at: usize, bytes: u32): string {
+  if (!ip.parse(view(at, bytes), true)) return "";
+  return ip.family.toString() + ":" + hex(ip.high) + hex(ip.low) + "/" + ip.bits.toString();
+}
+
+function hex(value: u64): string {
+  let text = "";
+  for (let i = 60; i >= 0; i -= 4) text += ((value >> <u64>i) & 15).toString(16);
+  return text;
+}
+
+/** -1 where it is no template, else whether it matches. */
+export function template(at: usize, bytes: u32, path: usize, pathBytes: u32): i32 {
+  return validTemplate(view(at, bytes)) ? i32(matchesTemplate(view(path, pathBytes), view(at, bytes))) : -1;
+}
+

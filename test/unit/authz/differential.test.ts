@@ -1,0 +1,24 @@
+import fc from "fast-check";
+import { beforeAll, expect, test } from "vitest";
+import { configurations, requests } from "./arbitraries.ts";
+import { Core } from "./core.ts";
+import { decide } from "./oracle.ts";
+
+let core: Core;
+beforeAll(async () => {
+  core = await Core.load();
+});
+
+test("the index decides as the plain evaluator does, and names the same rule", () => {
+  fc.assert(
+    fc.property(configurations, fc.array(requests, { minLength: 1, maxLength: 30, size: "max" }), (configuration, list) => {
+      expect(core.configure(configuration)).toBe("");
+      for (const request of list) {
+        const { allowed, rule, dryRunAllowed } = core.decide(request);
+        expect({ request, allowed, rule }).toEqual({ request, ...decide(configuration, request) });
+        if (dryRunAllowed !== undefined) expect({ request, dryRunAllowed }).toEqual({ request, dryRunAllowed: decide(configuration, request, true).allowed });
+      }
+    }),
+    { numRuns: Number(process.env["AUTHZ_FUZZ_RUNS"] ?? 500) },
+  );
+});
