@@ -1,7 +1,7 @@
 /** Sends a Scenario's traffic through the node, each workload with connections and a certificate of its own. */
 import { Client, type Answer } from "./client.ts";
 import type { Scenario, TrafficModel, WorkloadIdentity } from "./model.ts";
-import { USER } from "./resolve.ts";
+import { USER } from "./resolve-traffic.ts";
 
 /** What came back for one entry of the traffic. */
 export interface EntryResult {

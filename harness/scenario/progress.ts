@@ -45,7 +45,7 @@ export class Progress {
       this.#output.write(`${text}\n`);
       return;
     }
-    const width = (this.#output.columns ?? 80) - 1;
+    const width = (this.#output.columns || 80) - 1; // some terminals say 0
     this.#output.write(`\r\u001b[K${text.slice(0, width)}`);
     this.#open = true;
   }

@@ -90,6 +90,10 @@ describe("certificates of a demonstration", () => {
     expect(certificate(dir, "dev-ci").subjectAltName).toBe("URI:spiffe://cluster.local/ns/dev/sa/other");
     expect(changed()).toEqual(["dev-ci"]);
 
+    rmSync(join(dir, "certs/ca"), { recursive: true });
+    expect((await makeCertificates(dir)).every(({ issued }) => issued), "another authority").toBe(true);
+    before.set("ca", certificate(dir, "ca").fingerprint256);
+
     vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 6.5 * DAY_MS });
     expect((await makeCertificates(dir)).filter(({ issued }) => issued).map(({ spiffeId }) => spiffeId)).toEqual([
       "spiffe://cluster.local/ns/edge/sa/edge",
@@ -105,7 +109,8 @@ describe("certificates of a demonstration", () => {
 
   it("agree when two processes make them at once", async () => {
     const dir = folder();
-    await Promise.all([makeCertificates(dir), makeCertificates(dir), makeCertificates(dir)]);
+    const runs = await Promise.all([makeCertificates(dir), makeCertificates(dir), makeCertificates(dir)]);
+    expect(runs.flat().filter(({ issued }) => issued).length, "each is made once").toBe(runs[0]!.length);
     for (const name of ["node", "prod-api", "dev-ci"]) {
       expect(certificate(dir, name).verify(certificate(dir, "ca").publicKey), name).toBe(true);
       expect(certificate(dir, name).checkPrivateKey(createPrivateKey(readFileSync(join(dir, "certs", name, "tls.key")))), name).toBe(true);

@@ -63,6 +63,7 @@ describe("a Scenario", () => {
     const [finding, ...others] = await findingsOf(() => read(SCENARIO.replace(from, to)));
     expect(finding).toMatchObject({ code, severity: "error", where: { line } });
     expect(finding!.where!.file).toMatch(/scenario\.yaml$/);
+    if (code === "unknown-field") expect(finding!.where!.col, "the field's own place").toBe(3);
     expect(JSON.stringify(finding)).toContain(says);
     if (code !== "reference-missing") expect(others).toEqual([]);
   });

@@ -16,7 +16,7 @@ describe("what can be tried", () => {
       upstreams: [],
       traffic: [
         traffic({ expect: "deny", method: "POST", path: "/it's?a=1&b", headers: { "x-why": "a test" } }),
-        traffic({ expect: "allow", canary: { route: "r", arms: [], sticky: true, users: 1, requestsPerUser: 1 } }),
+        traffic({ expect: "allow", path: "/{user}", canary: { route: "r", arms: [], sticky: true, users: 1, requestsPerUser: 1 } }),
         traffic({ expect: "allow" }),
       ],
     };

@@ -1,0 +1,196 @@
+/**
+ * Runs cases in a real Envoy: one process for all of them, a listener for each case, a client with a certificate of its own
+ * for each identity, and a real upstream.
+ */
+import { closeSync, existsSync, openSync, fstatSync, readSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fail } from "../../errors.ts";
+import { startEnvoy, type RunningEnvoy } from "../../envoy/index.ts";
+import { temporaryDirectory, type TemporaryDirectory } from "../../tempdir.ts";
+import type { Engine, Satisfied } from "../engine.ts";
+import { planRequest, type CaseObservation, type CasePlan, type Exchange, type StepObservation, type StepPlan } from "../plan.ts";
+import { Certificates } from "./envoy/certificates.ts";
+import { send } from "./envoy/client.ts";
+import { bootstrap, discovery, listenerName, pluginName, type Files } from "./envoy/config.ts";
+import { changes, snapshot, type Snapshot } from "./envoy/metrics.ts";
+import { Upstream } from "./envoy/upstream.ts";
+
+/** How long metrics, logs and the access log may lag behind an answer. */
+const LAG_MS = 3_000;
+
+export function envoyEngine(binary: { path: string; image?: string; version: string }): Engine {
+  return new EnvoyEngine(binary);
+}
+
+interface AccessLine {
+  plugin: string;
+  status: number;
+  details: string | null;
+  route: string | null;
+}
+
+class EnvoyEngine implements Engine {
+  readonly name = "envoy";
+  #envoy: RunningEnvoy | undefined;
+  #upstream: Upstream | undefined;
+  #certificates!: Certificates;
+  #directory: TemporaryDirectory | undefined;
+  #ports = new Map<string, number>();
+  #before!: Snapshot;
+  #accessLog!: LineReader;
+  /** Requests that Envoy has logged. */
+  #ended = 0;
+
+  constructor(private readonly binary: { path: string; image?: string; version: string }) {}
+
+  async prepare(plans: readonly CasePlan[]): Promise<void> {
+    const directory = (this.#directory = temporaryDirectory("cases"));
+    this.#certificates = await Certificates.create();
+    const files = await this.#writeFiles(directory, plans);
+    this.#upstream = await Upstream.start();
+    this.#envoy = await startEnvoy({
+      config: bootstrap(files, this.#upstream.port),
+      envoy: this.binary,
+      concurrency: 1,
+      logLevel: "warning",
+      componentLogLevel: "wasm:info",
+      extraArgs: ["--file-flush-interval-msec", "5"],
+      readyTimeoutMs: 120_000,
+    });
+    for (const { name, port } of await this.#envoy.admin.listeners()) this.#ports.set(name, port);
+    this.#accessLog = new LineReader(files.accessLog);
+    this.#before = await snapshot(this.#envoy.admin);
+  }
+
+  async #writeFiles({ path }: TemporaryDirectory, plans: readonly CasePlan[]): Promise<Files> {
+    const { authority, server } = this.#certificates;
+    const file = (name: string): string => join(path, name);
+    const files: Files = { accessLog: file("access.log"), listeners: file("listeners.json"), serverCertificate: file("server.crt"), serverKey: file("server.key"), authority: file("ca.crt") };
+    const absolute = plans.map((plan) => ({ ...plan, module: resolve(plan.module) }));
+    await Promise.all([
+      writeFile(files.accessLog, ""),
+      writeFile(files.serverCertificate, server.certificate),
+      writeFile(files.serverKey, server.key, { mode: 0o600 }),
+      writeFile(files.authority, authority.certificate),
+      writeFile(files.listeners, JSON.stringify(discovery(absolute, files, this.binary.version))),
+    ]);
+    return files;
+  }
+
+  async run(plan: CasePlan, satisfied: Satisfied): Promise<CaseObservation> {
+    const envoy = this.#envoy ?? fail("engine-not-ready", "this engine wasn't prepared");
+    const name = pluginName(plan);
+    if (![...this.#ports.keys()].some((listener) => listener.startsWith(`${name}/`))) return { configurationError: refusal(envoy.log(), name), steps: [] };
+    const steps: StepObservation[] = [];
+    for (const [index, step] of plan.steps.entries()) steps.push(await this.#runStep(plan, step, envoy, (seen) => satisfied(index, seen)));
+    return { steps };
+  }
+
+  async #runStep(plan: CasePlan, step: StepPlan, envoy: RunningEnvoy, satisfied: (seen: StepObservation) => boolean): Promise<StepObservation> {
+    const name = pluginName(plan);
+    const readsLog = step.expect.logs !== undefined || step.expect["no-logs"] !== undefined;
+    const logged = readsLog ? envoy.log().length : 0;
+    if (step.waitMs > 0) await sleep(step.waitMs);
+    const exchanges: Exchange[] = [];
+    let timeMs = 0;
+    for (let n = 0; step.request !== undefined && n < step.repeat; n++) {
+      const request = planRequest(step.request, n);
+      const upstream = this.#upstream!;
+      upstream.plan = step.upstream;
+      upstream.seen = undefined;
+      const port = this.#ports.get(listenerName(plan, request.route, request.tls)) ?? fail("envoy-listener-missing", `Envoy has no listener for route ${request.route}`);
+      const started = performance.now();
+      const answer = await send(request, port, this.#certificates);
+      timeMs += performance.now() - started;
+      exchanges.push({ ...answer, details: undefined, route: undefined, upstream: upstream.seen });
+    }
+    // In the order in which the requests ended: one after another.
+    const lines = await this.#accessLog.next(exchanges.length, (line) => (JSON.parse(line) as AccessLine).plugin === name);
+    lines.forEach((line, index) => {
+      const { details, route } = JSON.parse(line) as AccessLine;
+      exchanges[index]!.details = details === null || details === "via_upstream" ? undefined : details;
+      exchanges[index]!.route = route === null || route === "" ? undefined : route;
+    });
+    this.#ended += lines.length;
+    // Envoy merges histograms after each look at them: what the first look misses, the second sees.
+    for (const deadline = Date.now() + LAG_MS; ; await sleep(3)) {
+      const after = await snapshot(envoy.admin);
+      const logs = readsLog ? linesOf(envoy.log().slice(logged), name) : [];
+      const seen: StepObservation = { exchanges, metrics: changes(this.#before, after), logs, timeMs };
+      if ((after.completed < this.#ended || !satisfied(seen)) && Date.now() < deadline) continue;
+      this.#before = after;
+      return seen;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#envoy?.stop();
+    await this.#upstream?.close();
+    this.#directory?.remove();
+    this.#envoy = undefined;
+  }
+}
+
+/** What a plugin's streams logged: `… wasm log <plugin> <root id> <vm id>: <message>`. */
+function linesOf(log: string, plugin: string): string[] {
+  const head = new RegExp(`wasm log ${plugin}( [^:]*)?: (.*)$`);
+  return log.split("\n").flatMap((line) => head.exec(line)?.[2] ?? []);
+}
+
+/** Why Envoy has no listener of this plugin: the module's own words, or else Envoy's. */
+function refusal(log: string, plugin: string): string {
+  const lines = log.split("\n");
+  const end = lines.findIndex((line) => line.endsWith(`Plugin ${plugin} failed to load`));
+  if (end >= 0) {
+    // A root context's lines don't name the plugin; they stand between Envoy's about the one before and about this one.
+    const start = lines.slice(0, end).findLastIndex((line) => line.endsWith(" failed to load") || line.includes("lds: listener"));
+    const own = lines.slice(start + 1, end).flatMap((line) => /\[critical\]\[wasm\].* wasm log[^:]*: (.*)$/.exec(line)?.[1] ?? []);
+    if (own.length > 0) return own.join("\n");
+  }
+  return lines.find((line) => line.includes(`listener '${plugin}/`)) ?? "Envoy has no listener for this case and doesn't say why";
+}
+
+/** Reads the lines that are added to a file. */
+class LineReader {
+  #at = 0;
+  #rest = "";
+  readonly #lines: string[] = [];
+
+  constructor(private readonly file: string) {}
+
+  /** The next `count` lines that `mine` takes; others are passed over. @throws SelvedgeError when they don't come */
+  async next(count: number, mine: (line: string) => boolean): Promise<string[]> {
+    const found: string[] = [];
+    for (const deadline = Date.now() + LAG_MS; found.length < count; ) {
+      const line = this.#lines.shift();
+      if (line !== undefined) {
+        if (mine(line)) found.push(line);
+      } else if (!this.#read()) {
+        if (Date.now() > deadline) fail("envoy-access-log", `Envoy's access log has ${found.length} of ${count} lines after ${LAG_MS} ms`);
+        await sleep(2);
+      }
+    }
+    return found;
+  }
+
+  #read(): boolean {
+    if (!existsSync(this.file)) return false;
+    const handle = openSync(this.file, "r");
+    try {
+      const size = fstatSync(handle).size - this.#at;
+      if (size <= 0) return false;
+      const buffer = Buffer.alloc(size);
+      const read = readSync(handle, buffer, 0, size, this.#at);
+      this.#at += read;
+      const lines = (this.#rest + buffer.subarray(0, read).toString()).split("\n");
+      this.#rest = lines.pop()!;
+      this.#lines.push(...lines);
+      return lines.length > 0;
+    } finally {
+      closeSync(handle);
+    }
+  }
+}
+

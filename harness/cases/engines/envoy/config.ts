@@ -1,0 +1,140 @@
+/** The configuration of the one Envoy that serves a whole run: a listener for each route of each case. Pure. */
+import { extension, typed, type Config } from "../../../compose/emit/config.ts";
+import { httpConnectionManager } from "../../../compose/emit/hcm.ts";
+import { PEER_KEY } from "../../../compose/emit/listener.ts";
+import type { Bootstrap } from "../../../envoy/index.ts";
+import { compareVersions } from "../../../envoy/index.ts";
+import { planRequest, type CasePlan } from "../../plan.ts";
+import { CLUSTER, DIRECT_KEY } from "../host.ts";
+
+/** Prefix of the connection managers' statistics. */
+export const STAT_PREFIX = "cases";
+
+export interface Files {
+  accessLog: string;
+  /** Where {@link discovery} is written. */
+  listeners: string;
+  serverCertificate: string;
+  serverKey: string;
+  authority: string;
+}
+
+/** A plugin's name, by which Envoy's log tells the cases apart. */
+export const pluginName = (plan: CasePlan): string => `case-${plan.id}`;
+
+/** The listener for requests of this case that take this route. */
+export const listenerName = (plan: CasePlan, route: string | null, tls: boolean): string => `${pluginName(plan)}/${tls ? "tls" : "plain"}/${route ?? ""}`;
+
+export function bootstrap(files: Files, upstreamPort: number): Bootstrap {
+  return {
+    node: { id: "selvedge-test", cluster: "selvedge-test" },
+    stats_flush_on_admin: true,
+    // Listeners come by discovery because it refuses each bad one alone, where the bootstrap would be refused as a whole.
+    dynamic_resources: { lds_config: { resource_api_version: "V3", path_config_source: { path: files.listeners } } },
+    static_resources: {
+      clusters: [
+        {
+          name: CLUSTER,
+          type: "STATIC",
+          connect_timeout: "5s",
+          typed_extension_protocol_options: {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": typed("envoy.extensions.upstreams.http.v3.HttpProtocolOptions", { explicit_http_config: { http_protocol_options: { enable_trailers: true } } }),
+          },
+          load_assignment: { cluster_name: CLUSTER, endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: "127.0.0.1", port_value: upstreamPort } } } }] }] },
+        },
+      ],
+    },
+  } as unknown as Bootstrap;
+}
+
+/** The file from which Envoy discovers its listeners. */
+export function discovery(plans: readonly CasePlan[], files: Files, version: string): Config {
+  const resources = plans.flatMap((plan) => listenersOf(plan).map(({ route, tls }): Config => typed("envoy.config.listener.v3.Listener", listener(plan, route, tls, files, version))));
+  return { version_info: "1", resources };
+}
+
+function listenersOf(plan: CasePlan): { route: string | null; tls: boolean }[] {
+  const wanted = plan.steps.flatMap(({ request, repeat }) => {
+    if (request === undefined) return [];
+    // A route's name may contain ${n}.
+    const requests = typeof request.route === "string" && request.route.includes("${") ? Array.from({ length: repeat }, (_, n) => planRequest(request, n)) : [planRequest(request, 0)];
+    return requests.map(({ route, tls }) => ({ route, tls }));
+  });
+  // Where the configuration must be refused there is no request, and still something to configure.
+  if (wanted.length === 0) return [{ route: "default", tls: false }];
+  return [...new Map(wanted.map((each) => [JSON.stringify(each), each])).values()];
+}
+
+function listener(plan: CasePlan, route: string | null, tls: boolean, files: Files, version: string): Config {
+  return {
+    name: listenerName(plan, route, tls),
+    address: { socket_address: { address: "127.0.0.1", port_value: 0 } },
+    listener_filters: [
+      // Gives a connection any source and destination address; the physical peer stays known.
+      extension("envoy.filters.listener.proxy_protocol", "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol", { allow_requests_without_proxy_protocol: true }),
+      ...(tls ? [extension("envoy.filters.listener.tls_inspector", "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector")] : []),
+    ],
+    filter_chains: [{ filters: [filterState(tls, version), connectionManager(plan, route, files)], ...(tls && { transport_socket: transportSocket(files) }) }],
+  };
+}
+
+/** What compose puts into filter state, and the physical peer's address. */
+function filterState(tls: boolean, version: string): Config {
+  const state = (key: string, format: string): Config => ({
+    object_key: key,
+    factory_key: "envoy.string",
+    ...(compareVersions(version, "1.40.0") < 0 && { read_only: true }),
+    format_string: { text_format_source: { inline_string: format } },
+  });
+  return extension("envoy.filters.network.set_filter_state", "envoy.extensions.filters.network.set_filter_state.v3.Config", {
+    on_new_connection: [state(DIRECT_KEY, "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%")],
+    ...(tls && { on_downstream_tls_handshake: [state(PEER_KEY, "%DOWNSTREAM_PEER_URI_SAN%")] }),
+  });
+}
+
+function connectionManager(plan: CasePlan, route: string | null, files: Files): Config {
+  const manager = httpConnectionManager({ name: STAT_PREFIX, routes: routes(plan, route), filters: [wasmFilter(plan)], accessLog: false });
+  Object.assign(manager.typed_config as Config, {
+    http_protocol_options: { enable_trailers: true },
+    access_log: [
+      extension("envoy.access_loggers.file", "envoy.extensions.access_loggers.file.v3.FileAccessLog", {
+        path: files.accessLog,
+        log_format: { json_format: { plugin: pluginName(plan), status: "%RESPONSE_CODE%", details: "%RESPONSE_CODE_DETAILS%", route: "%ROUTE_NAME%" } },
+      }),
+    ],
+  });
+  return manager;
+}
+
+function routes(plan: CasePlan, route: string | null): Config {
+  const to = (name: string, match: Config): Config => ({ name, match: { prefix: "/", ...match }, route: { cluster: CLUSTER, timeout: "60s" } });
+  const arms = (route !== null && plan.routes[route]?.arms) || [];
+  const list = route === null ? [] : [...arms.map((arm) => to(`${route}/${arm}`, { filter_state: [{ key: "wasm.selvedge_arm", string_match: { exact: arm } }] })), to(route, {})];
+  return { name: "cases", virtual_hosts: [{ name: "all", domains: ["*"], routes: list }] };
+}
+
+function wasmFilter(plan: CasePlan): Config {
+  const name = pluginName(plan);
+  return extension(name, "envoy.extensions.filters.http.wasm.v3.Wasm", {
+    config: {
+      name,
+      root_id: plan.rootId,
+      failure_policy: "FAIL_CLOSED",
+      // One VM serves all cases of a module, but a module that refuses its configuration fails its VM.
+      vm_config: { vm_id: plan.configurationError === undefined ? plan.filter : name, runtime: "envoy.wasm.runtime.v8", code: { local: { filename: plan.module } } },
+      // Plugins of one configuration would share a root context, and with it what it remembers: spaces tell them apart.
+      configuration: typed("google.protobuf.StringValue", { value: plan.config === "" ? "" : plan.config + " ".repeat(plan.id % 1000) }),
+    },
+  });
+}
+
+function transportSocket({ serverCertificate, serverKey, authority }: Files): Config {
+  return extension("envoy.transport_sockets.tls", "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext", {
+    common_tls_context: {
+      tls_certificates: [{ certificate_chain: { filename: serverCertificate }, private_key: { filename: serverKey } }],
+      validation_context: { trusted_ca: { filename: authority } },
+    },
+    // Whether a client without a certificate gets in is the case's business.
+    require_client_certificate: false,
+  });
+}

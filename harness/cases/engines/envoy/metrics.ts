@@ -1,0 +1,51 @@
+/** A module's metrics as Envoy's admin interface tells them, and what changed between two looks. */
+import { fail } from "../../../errors.ts";
+import type { AdminClient } from "../../../envoy/index.ts";
+import type { MetricChange } from "../../plan.ts";
+import { STAT_PREFIX } from "./config.ts";
+
+/** The connection managers' own histogram gets a value when a request is over: with it, the modules' have theirs. */
+const TIMES = `http.${STAT_PREFIX}.downstream_rq_time`;
+const PREFIX = "wasmcustom.";
+
+interface Bucket {
+  lower_bound: number;
+  width: number;
+  count: number;
+}
+
+export interface Snapshot {
+  /** How many requests are over since Envoy started, their last callbacks included. */
+  completed: number;
+  scalars: Map<string, number>;
+  histograms: Map<string, Bucket[]>;
+}
+
+export async function snapshot(admin: AdminClient): Promise<Snapshot> {
+  const { status, body } = await admin.get(`/stats?format=json&histogram_buckets=detailed&filter=${encodeURIComponent(`^(${PREFIX.replace(".", "\\.")}|${TIMES.replaceAll(".", "\\.")}$)`)}`);
+  if (status !== 200) fail("envoy-admin", `Envoy's admin interface answered ${status} when asked for metrics`, { found: body.slice(0, 200) });
+  type Entry = { name?: string; value?: number; histograms?: { details?: { name: string; totals?: Bucket[] }[] } };
+  const seen: Snapshot = { completed: 0, scalars: new Map(), histograms: new Map() };
+  for (const { name, value, histograms } of (JSON.parse(body) as { stats: Entry[] }).stats) {
+    if (name !== undefined && value !== undefined) seen.scalars.set(name.slice(PREFIX.length), value);
+    for (const { name: full, totals = [] } of histograms?.details ?? []) {
+      if (full === TIMES) seen.completed = totals.reduce((sum, { count }) => sum + count, 0);
+      else seen.histograms.set(full.slice(PREFIX.length), totals);
+    }
+  }
+  return seen;
+}
+
+/** Envoy doesn't tell counters from gauges here; only growth is ever asked of both. */
+export function changes(before: Snapshot, after: Snapshot): MetricChange[] {
+  const scalars = [...after.scalars].flatMap(([name, value]): MetricChange[] => {
+    const delta = value - (before.scalars.get(name) ?? 0);
+    return delta === 0 ? [] : [{ kind: "counter", name, delta, value, values: [] }];
+  });
+  const histograms = [...after.histograms].flatMap(([name, buckets]): MetricChange[] => {
+    const old = new Map((before.histograms.get(name) ?? []).map(({ lower_bound, count }) => [lower_bound, count]));
+    const values = buckets.flatMap(({ lower_bound, width, count }) => Array.from({ length: count - (old.get(lower_bound) ?? 0) }, (): [number, number] => [lower_bound, lower_bound + width]));
+    return values.length === 0 ? [] : [{ kind: "histogram", name, delta: values.length, value: values.length, values }];
+  });
+  return [...scalars, ...histograms];
+}

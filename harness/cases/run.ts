@@ -1,0 +1,101 @@
+/** Runs files of cases on one engine or both. */
+import { SelvedgeError, type Finding } from "../errors.ts";
+import { compareObservations, type Difference } from "./compare.ts";
+import type { Engine } from "./engine.ts";
+import { checkCaseOutcome, checkStep, type Mismatch } from "./expect.ts";
+import type { CaseObservation, CasePlan } from "./plan.ts";
+import type { CaseFile } from "./read.ts";
+import type { EngineName } from "./schema.ts";
+
+/** How one case went on one engine. */
+export interface EngineResult {
+  engine: EngineName;
+  /** "skipped": declared to be for the other engine. */
+  outcome: "passed" | "failed" | "skipped";
+  mismatches: Mismatch[];
+  /** It couldn't be run: why. */
+  error?: string;
+  durationMs: number;
+}
+
+export interface CaseResult {
+  plan: CasePlan;
+  results: EngineResult[];
+  /** With both engines: where they disagree. */
+  differences: Difference[];
+}
+
+export interface TestRun {
+  engines: EngineName[];
+  files: { file: string; cases: CaseResult[] }[];
+  /** What is wrong in the files themselves. */
+  findings: Finding[];
+  durationMs: number;
+}
+
+export interface RunOptions {
+  onProgress?: (message: string) => void;
+}
+
+/** Runs every case of these files; where a file has findings, none of its cases. Closes the engines. */
+export async function runCases(files: readonly CaseFile[], engines: readonly Engine[], options: RunOptions = {}): Promise<TestRun> {
+  const started = performance.now();
+  const results = new Map<CasePlan, CaseResult>();
+  const observations = new Map<CasePlan, Map<EngineName, CaseObservation>>();
+  for (const { plans } of files) for (const plan of plans) results.set(plan, { plan, results: [], differences: [] });
+  for (const engine of engines) {
+    const mine = [...results.keys()].filter((plan) => plan.engines.includes(engine.name));
+    try {
+      if (mine.length) await engine.prepare(mine);
+      if (engine.name === "envoy") options.onProgress?.(`running ${mine.length} cases in Envoy`);
+      for (const [plan, result] of results) {
+        if (!mine.includes(plan)) {
+          result.results.push({ engine: engine.name, outcome: "skipped", mismatches: [], durationMs: 0 });
+          continue;
+        }
+        result.results.push(await runOne(plan, engine, (observation) => observations.set(plan, (observations.get(plan) ?? new Map<EngineName, CaseObservation>()).set(engine.name, observation))));
+      }
+    } finally {
+      await engine.close();
+    }
+  }
+  for (const [plan, seen] of observations) {
+    const [host, envoy] = [seen.get("host"), seen.get("envoy")];
+    if (host && envoy) results.get(plan)!.differences = compareObservations(plan, host, envoy);
+  }
+  return {
+    engines: engines.map(({ name }) => name),
+    files: files.map(({ file, plans }) => ({ file, cases: plans.map((plan) => results.get(plan)!) })),
+    findings: files.flatMap(({ findings }) => findings),
+    durationMs: performance.now() - started,
+  };
+}
+
+async function runOne(plan: CasePlan, engine: Engine, keep: (observation: CaseObservation) => void): Promise<EngineResult> {
+  const started = performance.now();
+  const result = (outcome: EngineResult["outcome"], mismatches: Mismatch[], error?: string): EngineResult => ({
+    engine: engine.name, outcome, mismatches, ...(error !== undefined && { error }), durationMs: performance.now() - started,
+  });
+  try {
+    const observation = await engine.run(plan, (step, seen) => checkStep(plan.steps[step]!, seen).length === 0);
+    keep(observation);
+    const mismatches = checkCaseOutcome(plan, observation);
+    return result(mismatches.length ? "failed" : "passed", mismatches);
+  } catch (error) {
+    const message = error instanceof SelvedgeError ? error.message : ((error as Error).stack ?? String(error));
+    return result("failed", [], message);
+  }
+}
+
+/** Whether there is nothing to complain about: no failure, no finding, and with both engines no difference. */
+export function passed(run: TestRun): boolean {
+  return run.findings.every(({ severity }) => severity !== "error")
+    && run.files.every(({ cases }) => cases.every(({ results, differences }) => differences.length === 0 && results.every(({ outcome }) => outcome !== "failed")));
+}
+
+export function countCases(run: TestRun): { passed: number; failed: number; skipped: number; differences: number; total: number } {
+  const cases = run.files.flatMap(({ cases }) => cases);
+  const failed = cases.filter(({ results }) => results.some(({ outcome }) => outcome === "failed")).length;
+  const skipped = cases.filter(({ results }) => results.every(({ outcome }) => outcome === "skipped")).length;
+  return { total: cases.length, failed, skipped, passed: cases.length - failed - skipped, differences: cases.filter(({ differences }) => differences.length > 0).length };
+}

@@ -1,0 +1,140 @@
+/**
+ * The format of a file of test cases, one example of which explains it:
+ *
+ *     filter: authz
+ *     config: { policies: [ … ] }
+ *     cases:
+ *       - name: the frontend may read
+ *         request: { path: /books, peer: spiffe://cluster.local/ns/prod/sa/frontend }
+ *         expect: { status: 200 }
+ *
+ * The schema is the one source of the TypeScript types, of what is checked when a file is read, and of what editors know.
+ */
+import { Type, type ObjectOptions, type Static, type TProperties } from "@sinclair/typebox";
+
+const closed = <T extends TProperties>(properties: T, options: ObjectOptions = {}) => Type.Object(properties, { ...options, additionalProperties: false });
+const optional = Type.Optional;
+
+const texts = (expected: string, description?: string) => Type.Union([Type.String(), Type.Array(Type.String())], { expected, description });
+const Duration = Type.String({ pattern: "^[0-9]+(ms|s)$", expected: "a duration such as 50ms or 2s" });
+const Status = Type.Integer({ minimum: 100, maximum: 599, expected: "a status, 100 to 599" });
+const NameValue = Type.Tuple([Type.String(), Type.String()]);
+const Headers = Type.Union([Type.Record(Type.String(), Type.Union([Type.String(), Type.Array(Type.String())])), Type.Array(NameValue)], {
+  expected: "names with values (text in quotes where YAML sees a number), a list of values for a repeated header; or a list of [name, value]",
+});
+const Body = texts("a text, or a list of texts: the chunks in which it is sent");
+const Range = Type.Tuple([Type.Number(), Type.Number()], { expected: "[least, most]" });
+
+const Request = closed(
+  {
+    method: optional(Type.String({ description: "GET unless given" })),
+    path: optional(Type.String({ description: "/ unless given" })),
+    host: optional(Type.String({ description: "The Host header, :authority in HTTP/2; example.test unless given" })),
+    headers: optional(Headers),
+    body: optional(Body),
+    trailers: optional(Headers),
+    peer: optional(texts("a SPIFFE ID, or a list of URI SANs", "URI SANs of the client's certificate; none, and without mutual TLS, unless given. [] is a certificate without any.")),
+    sni: optional(Type.String({ description: "Server name in the TLS handshake; implies TLS" })),
+    tls: optional(Type.Boolean({ description: "TLS also without a client certificate" })),
+    source: optional(Type.String({ description: "Client's address as Envoy determined it, e.g. 10.1.2.3; 127.0.0.1 unless given" })),
+    direct: optional(Type.String({ description: "Address of the physical peer, in 127.0.0.0/8; the source if that is, else 127.0.0.1" })),
+    destination: optional(Type.String({ pattern: ":[0-9]+$", expected: "address:port", description: "Address and port that the client connected to, e.g. 10.0.0.9:8443" })),
+    route: optional(Type.Union([Type.String(), Type.Null()], { expected: "the name of a route, or null for none", description: "Route that Envoy chooses for this request; `default` unless given" })),
+    properties: optional(Type.Record(Type.String(), Type.Unknown(), { description: "Pinned properties (host engine only), e.g. request.time: 5" })),
+  },
+  { description: "What the client sends" },
+);
+
+const Upstream = closed(
+  {
+    status: optional(Status),
+    headers: optional(Headers),
+    body: optional(Body),
+    delay: optional(Duration),
+    reset: optional(Type.Literal(true, { expected: "true", description: "Closes the connection instead of answering" })),
+  },
+  { description: "What the upstream answers; 200 and an empty body unless given" },
+);
+
+const Metric = closed({
+  name: Type.String(),
+  labels: optional(Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()], { expected: "a text or a number" }), { description: "Those that matter; every series that has them is added up" })),
+  delta: optional(Type.Number({ description: "By how much the counter grew in this step" })),
+  value: optional(Type.Number({ description: "Value of the gauge or counter after this step" })),
+  count: optional(Type.Integer({ minimum: 0, description: "How many values the histogram got in this step" })),
+  values: optional(Type.Array(Type.Number(), { description: "The values that it got, in any order" })),
+});
+
+const ExpectedHeaders = Type.Record(Type.String(), Type.Union([Type.String(), Type.Array(Type.String()), Type.Null()]), {
+  expected: "names with a text, a list of texts, or null for a header that must be absent",
+});
+
+const Expect = closed(
+  {
+    status: optional(Status),
+    headers: optional(ExpectedHeaders),
+    body: optional(Type.String()),
+    "body-contains": optional(Type.String()),
+    denied: optional(Type.Union([Type.Boolean(), Type.String()], { expected: "true, false, or what the response's details say, such as prod/deny-all#0", description: "Answered by a filter instead of the upstream" })),
+    route: optional(Type.Union([Type.String(), Type.Null()], { expected: "the name of a route, or null" })),
+    arm: optional(Type.String({ description: "`stable`, or the arm whose route was taken" })),
+    upstream: optional(closed({ headers: optional(ExpectedHeaders), body: optional(Type.String()), path: optional(Type.String()) }, { description: "The request as the upstream got it" })),
+    metrics: optional(Type.Array(Metric)),
+    logs: optional(texts("a text that a log line contains, or a list of them")),
+    "no-logs": optional(texts("a text that no log line contains, or a list of them")),
+    time: optional(Type.Tuple([Duration, Duration], { expected: "[least, most], such as [0ms, 2s]", description: "How long the step took; the host's clock stands still but for delays" })),
+    share: optional(Type.Record(Type.String(), Range, { description: "Of repeated requests, which part took each arm: {stable: [0.9, 1]}" })),
+    "configuration-error": optional(Type.String({ description: "The configuration is refused, and the message contains this" })),
+  },
+  { description: "What must come of it" },
+);
+
+const Step = closed({
+  wait: optional(Duration),
+  request: optional(Request),
+  upstream: optional(Upstream),
+  repeat: optional(Type.Integer({ minimum: 1, maximum: 100_000, expected: "a number of requests, 1 to 100000" })),
+  expect: Type.Optional(Expect),
+});
+
+const Routes = Type.Record(Type.String(), closed({ arms: optional(Type.Array(Type.String())) }), {
+  description: "Routes with canary arms: for each arm there is a route `<route>/<arm>` that matches filter state `wasm.selvedge_arm`",
+});
+
+const Engines = Type.Array(Type.Union([Type.Literal("host"), Type.Literal("envoy")], { expected: "host or envoy" }), { minItems: 1, description: "Engines that can run this case; both unless given" });
+
+const Config = Type.Unknown({ description: "The plugin's configuration: a mapping becomes JSON, a text stays as it is" });
+
+export const CaseSchema = closed({
+  name: Type.String({ minLength: 1 }),
+  because: optional(Type.String({ minLength: 1, description: "Why only one engine can run it" })),
+  engines: optional(Engines),
+  config: optional(Config),
+  routes: optional(Routes),
+  request: optional(Request),
+  upstream: optional(Upstream),
+  repeat: optional(Type.Integer({ minimum: 1, maximum: 100_000, expected: "a number of requests, 1 to 100000", description: "Sends the request that often; ${n} in it counts from 0" })),
+  expect: optional(Expect),
+  steps: optional(Type.Array(Step, { minItems: 1, description: "Requests one after another, on one filter" })),
+  table: optional(Type.Array(Type.Record(Type.String(), Type.Unknown()), { minItems: 1, description: "One case for each row; ${column} in the case stands for the row's value. A null leaves the field out." })),
+});
+
+export const FileSchema = closed({
+  filter: optional(Type.String({ description: "A filter of this project: dist/<filter>.wasm" })),
+  module: optional(Type.String({ description: "Path of the module, from this file; instead of the filter's" })),
+  "root-id": optional(Type.String({ description: "Root context; the filter's name unless given" })),
+  config: optional(Config),
+  routes: optional(Routes),
+  cases: Type.Array(CaseSchema, { minItems: 1 }),
+});
+
+export type CaseSpec = Static<typeof CaseSchema>;
+export type FileSpec = Static<typeof FileSchema>;
+export type StepSpec = Static<typeof Step>;
+export type RequestSpec = Static<typeof Request>;
+export type UpstreamSpec = Static<typeof Upstream>;
+export type ExpectSpec = Static<typeof Expect>;
+export type MetricSpec = Static<typeof Metric>;
+export type HeadersSpec = Static<typeof Headers>;
+export type RoutesSpec = Static<typeof Routes>;
+export type EngineName = "host" | "envoy";

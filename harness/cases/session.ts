@@ -1,0 +1,62 @@
+/** `selvedge test`: finds the files, brings the modules up to date, runs, and with --watch does so again. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { buildAll, packageRoot } from "../build/index.ts";
+import { SelvedgeError, type Finding } from "../errors.ts";
+import type { Engine } from "./engine.ts";
+import { hostEngine } from "./engines/host.ts";
+import { findCaseFiles } from "./files.ts";
+import { readCaseFile, type CaseFile } from "./read.ts";
+import { runCases, type TestRun } from "./run.ts";
+
+export { jsonReport, junitReport, textReport } from "./report.ts";
+export { passed } from "./run.ts";
+export { watchCases } from "./watch.ts";
+
+export interface SessionOptions {
+  /** Files and folders; none: every filter's cases. */
+  paths: readonly string[];
+  engine: "host" | "envoy" | "both";
+  /** Path of an Envoy. */
+  envoy?: string;
+  /** Folder of built modules; without it, those of this project are built first where something changed. */
+  modules?: string;
+  progress?: (message: string) => void;
+}
+
+/** One run. @throws SelvedgeError when there is nothing to run, a filter doesn't compile or no Envoy is found */
+export async function testFiles(options: SessionOptions): Promise<TestRun> {
+  const files = findCaseFiles(options.paths).map((file) => readCaseFile(file, { modules: options.modules }));
+  if (options.modules === undefined) await buildModules(files, options.progress);
+  return runCases(withModules(files), await enginesOf(options), { onProgress: options.progress });
+}
+
+async function enginesOf({ engine, envoy, progress }: SessionOptions): Promise<Engine[]> {
+  if (engine === "host") return [hostEngine()];
+  const [{ findEnvoy }, { envoyEngine }] = await Promise.all([import("../envoy/index.ts"), import("./engines/envoy.ts")]);
+  const binary = await findEnvoy({ flag: envoy, onProgress: progress });
+  return [...(engine === "both" ? [hostEngine()] : []), envoyEngine(binary)];
+}
+
+/** Builds the filters that these files name and whose source is here. */
+async function buildModules(files: readonly CaseFile[], progress?: (message: string) => void): Promise<void> {
+  const named = new Set(files.flatMap(({ filter }) => (filter === undefined ? [] : [filter])));
+  const only = [...named].filter((name) => existsSync(join(packageRoot, "filters", name, "assembly", "index.ts")));
+  if (only.length === 0) return;
+  await buildAll({ outDir: join(packageRoot, "dist"), only, onFilter: (name, result) => (result && !result.cached ? progress?.(`built ${name}`) : undefined) });
+}
+
+/** A file whose module isn't there is a finding; the other files still run. */
+function withModules(files: readonly CaseFile[]): CaseFile[] {
+  return files.map((file) => {
+    const missing = file.plans.find(({ module }) => !existsSync(module));
+    if (!missing) return file;
+    const finding: Finding = { code: "module-missing", severity: "error", message: `the module of these cases is not there: ${missing.module}`, where: { file: file.file, line: 1, col: 1 }, fix: "build it (`selvedge build`), or correct `filter` or `module`" };
+    return { ...file, plans: [], findings: [...file.findings, finding] };
+  });
+}
+
+/** What went wrong, as lines for a person. */
+export function describeError(error: unknown): string {
+  return error instanceof SelvedgeError ? error.message : ((error as Error).stack ?? String(error));
+}
