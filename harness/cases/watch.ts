@@ -1,7 +1,7 @@
 /** Runs cases again whenever a filter, a file of cases or a module changes. */
 import { existsSync, watch, type FSWatcher } from "node:fs";
 import { dirname, join } from "node:path";
-import colors from "picocolors";
+import { colors } from "../colors.ts";
 import { packageRoot } from "../build/root.ts";
 import { untilInterrupted } from "../cleanup.ts";
 import { findCaseFiles } from "./files.ts";

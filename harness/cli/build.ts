@@ -11,6 +11,7 @@ export const build = defineVerb({
     out: { type: "string", alias: "o", default: "dist", valueHint: "DIR", description: "Where to write the modules" },
     debug: { type: "boolean", description: "Write NAME.debug.wasm too, with function names" },
     force: { type: "boolean", description: "Compile even what hasn't changed" },
+    quiet: { type: "boolean", description: "Print nothing but errors and progress" },
   },
   variadic: true,
   async run({ args, positionals, json, progress }) {
@@ -24,7 +25,7 @@ export const build = defineVerb({
       results.push(...(await buildAll({ ...options, only: names, onFilter })));
     }
     return {
-      text: results.length ? summary(results) : "no filters to build",
+      ...(!args.quiet && { text: results.length ? summary(results) : "no filters to build" }),
       data: { modules: results.map(({ findings: _, ...result }) => result) },
       findings: results.flatMap((result) => result.findings),
     };

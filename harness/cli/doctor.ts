@@ -1,4 +1,4 @@
-import colors from "picocolors";
+import { colors } from "../colors.ts";
 import { examine, type Check } from "./doctor-checks.ts";
 import { defineVerb } from "./verb.ts";
 

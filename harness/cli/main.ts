@@ -1,6 +1,6 @@
 import { stripVTControlCharacters } from "node:util";
 import { renderUsage } from "citty";
-import colors from "picocolors";
+import { colors } from "../colors.ts";
 import { packageVersion } from "../build/root.ts";
 import { nearest } from "../compose/nearest.ts";
 import { SelvedgeError, UsageError, type Finding } from "../errors.ts";

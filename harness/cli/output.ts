@@ -1,4 +1,4 @@
-import colors from "picocolors";
+import { colors } from "../colors.ts";
 import { formatFinding, type Finding } from "../errors.ts";
 
 /** Rows as aligned columns; numbers are for the caller to format. `right` are the columns to align to the right. */

@@ -1,4 +1,4 @@
-import colors from "picocolors";
+import { colors } from "../colors.ts";
 import { fail } from "../errors.ts";
 import { composeOptions, policyArgs, wholeNumber } from "./policies.ts";
 import { defineVerb } from "./verb.ts";

@@ -1,5 +1,5 @@
 import { writeFile } from "node:fs/promises";
-import colors from "picocolors";
+import { colors } from "../colors.ts";
 import { UsageError } from "../errors.ts";
 import { defineVerb } from "./verb.ts";
 

@@ -5,7 +5,7 @@ import { bootstrap } from "./emit/bootstrap.ts";
 import { ADMIN_ADDRESS } from "./emit/admin.ts";
 import type { Config } from "./emit/config.ts";
 import { Files } from "./emit/files.ts";
-import { PEER_KEY } from "./emit/listener.ts";
+import { DIRECT_ADDRESS_KEY, PEER_KEY } from "./emit/listener.ts";
 import { atLeast, DEFAULT_ENVOY, type EnvoyVersion, OLDEST_ENVOY, OLDEST_PEER_STATE, parseVersion } from "./emit/version.ts";
 import { gatewayPlugins, type Plugin, type PluginKind } from "./emit/plugins.ts";
 import { loadPolicies, type LoadOptions, type Policies } from "./load.ts";
@@ -196,7 +196,7 @@ function pluginOptions(options: ComposeOptions, peerState: boolean) {
     trustDomain: options.trustDomain ?? "cluster.local",
     trustDomainAliases: options.trustDomainAliases ?? [],
     maxSeries: options.maxSeries ?? 1000,
-    ...(peerState ? { identityKey: PEER_KEY } : {}),
+    ...(peerState ? { peer: { identity: PEER_KEY, address: DIRECT_ADDRESS_KEY } } : {}),
     ...(options.logDenials === undefined ? {} : { logDenials: options.logDenials }),
     ...(options.denial ? { denial: options.denial } : {}),
   };

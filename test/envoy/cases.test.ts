@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { countCases, passed, readCases, runCases, textReport } from "../../harness/cases/index.ts";
+import { countCases, hostEngine, passed, readCases, runCases, textReport } from "../../harness/cases/index.ts";
 import { envoyEngine } from "../../harness/cases/engines/envoy.ts";
 import { testFiles } from "../../harness/cases/session.ts";
 import { findEnvoy } from "../../harness/envoy/index.ts";
@@ -40,4 +40,28 @@ cases:
     ["accepted", "failed", "the configuration was accepted"],
     ["right", "passed", undefined],
   ]);
+});
+
+it("cases don't see what others left behind, and both engines show the same request", async () => {
+  const text = `
+filter: telemetry
+config: { maxSeries: 1, routes: { r: {} } }
+cases:
+  - name: the only series
+    request: { route: r }
+    expect: { metrics: [{ name: selvedge_requests_total, labels: { request_method: GET }, delta: 1 }] }
+  - name: another filter's only series
+    request: { route: r, method: POST }
+    expect: { metrics: [{ name: selvedge_requests_total, labels: { request_method: POST }, delta: 1 }] }
+  - name: headers that only the proxy may write
+    request: { source: 11.0.0.1, tls: true, headers: { x-forwarded-for: 10.1.1.1, x-envoy-external-address: 1.1.1.1, x-forwarded-proto: gopher } }
+    expect: { upstream: { headers: { x-forwarded-for: "10.1.1.1,11.0.0.1", x-forwarded-proto: https, x-envoy-external-address: 11.0.0.1 } } }
+  - name: bodies and trailers
+    request: { method: POST, body: [a, b], trailers: { x-t: "1" } }
+    upstream: { body: [c, d], status: 201, headers: { x-a: ["1", "2"] } }
+    expect: { status: 201, body: cd, headers: { x-a: ["1", "2"] }, upstream: { body: ab } }
+`;
+  const run = await runCases([readCases("t.yaml", text)], [hostEngine(), envoyEngine(await findEnvoy())]);
+  expect(run.findings).toEqual([]);
+  expect(passed(run), textReport(run, false)).toBe(true);
 });

@@ -1,9 +1,8 @@
 /** Runs cases on the Proxy-Wasm host: no proxy, no network, time that only moves when it is told to. */
 import { readFile } from "node:fs/promises";
-import { isIPv6 } from "node:net";
 import { DEFAULT_EPOCH_MS, FakeClock, loadFilter, type ExchangeOutcome, type Filter, type PropertyInit, type StreamOptions } from "../../host/index.ts";
 import { PEER_KEY } from "../../compose/emit/listener.ts";
-import type { Engine, Satisfied } from "../engine.ts";
+import type { Engine } from "../engine.ts";
 import { planRequest, type CaseObservation, type CasePlan, type Exchange, type HeaderPairs, type MetricChange, type RequestPlan, type StepObservation, type StepPlan, type UpstreamPlan } from "../plan.ts";
 
 /** Filter state with the address of the physical peer. */
@@ -25,8 +24,8 @@ export function hostEngine(): Engine {
   };
 }
 
-async function runCase(plan: CasePlan, code: Uint8Array, _?: Satisfied): Promise<CaseObservation> {
-  // Filters that draw lots seed them with the clock: each case has another time, and the same one in every run.
+async function runCase(plan: CasePlan, code: Uint8Array): Promise<CaseObservation> {
+  // Filters that draw lots seed them with the clock: the same in every run.
   const clock = new FakeClock(DEFAULT_EPOCH_MS);
   const filter = await loadFilter(code, { name: plan.filter, rootId: plan.rootId, config: plan.config, clock });
   if (filter.status.state === "rejected") return { configurationError: filter.status.reason ?? "no reason given", steps: [] };
@@ -53,7 +52,7 @@ async function runStep(plan: CasePlan, step: StepPlan, filter: Filter): Promise<
 }
 
 function send(plan: CasePlan, request: RequestPlan, upstream: UpstreamPlan, filter: Filter): Promise<ExchangeOutcome> {
-  const { method, path, host, headers, body, trailers, peer, source, tls } = request;
+  const { method, path, host, body, trailers, peer, source, tls } = request;
   const subject = peer && { subject: SUBJECT };
   return filter.http(
     {
@@ -61,7 +60,7 @@ function send(plan: CasePlan, request: RequestPlan, upstream: UpstreamPlan, filt
       path,
       authority: host,
       scheme: tls ? "https" : "http",
-      headers: [...headers, ...addedByProxy(request)],
+      headers: throughProxy(request),
       ...(body.length > 0 && { body }),
       ...(trailers.length > 0 && { trailers }),
       peer: { address: source, port: 40_000, uriSans: peer?.uriSans ?? [], ...subject },
@@ -93,14 +92,14 @@ function streamOptions(plan: CasePlan, { tls, sni, peer, direct, destination, ro
   };
 }
 
-/** What Envoy's connection manager adds, set up as compose does it. */
-function addedByProxy({ headers, source, tls }: RequestPlan): HeaderPairs {
-  const shown = isIPv6(source) ? source.toLowerCase() : source;
-  const forwarded = headers.filter(([name]) => name === "x-forwarded-for").length > 0;
+/** What Envoy's connection manager makes of a client's headers, set up as compose does it: it says itself where a request comes from. */
+function throughProxy({ headers, source, tls }: RequestPlan): HeaderPairs {
+  const forwarded = [...headers.filter(([name]) => name === "x-forwarded-for").map(([, value]) => value), source.toLowerCase()];
   return [
-    ...(forwarded ? [] : ([["x-forwarded-for", shown]] as HeaderPairs)),
+    ...headers.filter(([name]) => name !== "x-forwarded-for" && name !== "x-forwarded-proto" && name !== "x-envoy-external-address"),
+    ["x-forwarded-for", forwarded.join(",")],
     ["x-forwarded-proto", tls ? "https" : "http"],
-    ["x-envoy-external-address", shown],
+    ["x-envoy-external-address", source.toLowerCase()],
   ];
 }
 

@@ -10,12 +10,14 @@ import { atLeast, type EnvoyVersion } from "./version.ts";
 
 /** Read-only filter state that holds the peer's URI SANs, joined with commas. */
 export const PEER_KEY = "selvedge.peer";
+/** Filter state with the physical peer's address, whatever X-Forwarded-For says. */
+export const DIRECT_ADDRESS_KEY = "selvedge.direct_address";
 
 export interface ListenerInput {
   gateway: GatewayModel;
   socket: Socket;
   filters: Config[];
-  /** Put the peer's identity into filter state when the handshake is done. */
+  /** Put the peer's address, and its identity when the handshake is done, into filter state. */
   peerState: boolean;
   cluster: RouteContext["cluster"];
   files: Files;
@@ -53,26 +55,26 @@ function filterChain(input: ListenerInput, listeners: ListenerModel[]): Config {
   return {
     name,
     filter_chain_match: tls && only!.hostname !== "*" ? { server_names: [only!.hostname] } : undefined,
-    filters: [...(input.peerState && tls ? [peerState(input.version)] : []), hcm],
+    filters: [...(input.peerState ? [peerState(input.version, tls !== undefined)] : []), hcm],
     transport_socket: tls ? downstreamTls(tls, files) : undefined,
     transport_socket_connect_timeout: tls ? "10s" : undefined,
   };
 }
 
 /** Once for each connection, not for each request; Envoy 1.37 or newer. */
-function peerState(version: EnvoyVersion): Config {
+function peerState(version: EnvoyVersion, tls: boolean): Config {
+  const state = (object_key: string, inline_string: string): Config => ({
+    object_key,
+    factory_key: "envoy.string",
+    // Deprecated in 1.40; no Wasm filter can write this key either way, theirs start with `wasm.`.
+    read_only: atLeast(version, 1, 40) ? undefined : true,
+    format_string: { text_format_source: { inline_string } },
+  });
   return {
     name: "envoy.filters.network.set_filter_state",
     typed_config: typed("envoy.extensions.filters.network.set_filter_state.v3.Config", {
-      on_downstream_tls_handshake: [
-        {
-          object_key: PEER_KEY,
-          factory_key: "envoy.string",
-          // Deprecated in 1.40; no Wasm filter can write this key either way, theirs start with `wasm.`.
-          read_only: atLeast(version, 1, 40) ? undefined : true,
-          format_string: { text_format_source: { inline_string: "%DOWNSTREAM_PEER_URI_SAN%" } },
-        },
-      ],
+      on_new_connection: [state(DIRECT_ADDRESS_KEY, "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%")],
+      on_downstream_tls_handshake: tls ? [state(PEER_KEY, "%DOWNSTREAM_PEER_URI_SAN%")] : undefined,
     }),
   };
 }

@@ -1,4 +1,4 @@
-/** What Envoy's statistics need to know about the telemetry filter's metrics, and what they needn't keep. */
+/** What Envoy's statistics need to know about the filters' metrics, and what they needn't keep. */
 import type { Config } from "./config.ts";
 
 /** Labels of the telemetry filter's metrics, in the order in which they stand in a stat's name. */
@@ -12,6 +12,9 @@ export const LABELS = [
   "route",
   "arm",
 ] as const;
+
+/** Labels of the authz filter's counters. */
+const AUTHZ_LABELS = ["policy", "rule"];
 
 const DURATION_BUCKETS = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000];
 const SIZE_BUCKETS = [100, 1000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
@@ -29,7 +32,7 @@ const UNWANTED = [
 export function statsConfig(): Config {
   return {
     // Wasm metrics carry labels as `.name=.value;` in their own name: the host call that defines them has none.
-    stats_tags: LABELS.map((label) => ({ tag_name: label, regex: `^wasmcustom\\..*?(\\.${label}=\\.(.*?);)` })),
+    stats_tags: [...LABELS, ...AUTHZ_LABELS].map((label) => ({ tag_name: label, regex: `^wasmcustom\\..*?(\\.${label}=\\.(.*?);)` })),
     histogram_bucket_settings: [
       { match: { prefix: "wasmcustom.selvedge_request_duration" }, buckets: DURATION_BUCKETS },
       { match: { prefix: "wasmcustom.selvedge_request_bytes" }, buckets: SIZE_BUCKETS },

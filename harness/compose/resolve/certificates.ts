@@ -87,6 +87,7 @@ export class Certificates {
         const missing = (error as NodeJS.ErrnoException).code === "ENOENT";
         this.#report.error("certificate-missing", carrier, where, missing ? `there is no file ${file}` : `cannot read ${file}: ${(error as Error).message}`, {
           expected: `a directory with ${name}, as a mounted ${carrier.kind} has it`,
+          fix: "put the file there; for a folder with a Scenario, `selvedge certs DIR` makes it",
         });
         return undefined;
       }

@@ -1,8 +1,11 @@
 import { Ajv2020 } from "ajv/dist/2020.js";
 import fc from "fast-check";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
+import { buildFilter } from "../../../harness/build/index.ts";
 import { configurations } from "./arbitraries.ts";
 import { Core } from "./core.ts";
 
@@ -20,7 +23,10 @@ function policiesOnly(configuration: Record<string, unknown>) {
   return rest;
 }
 
-interface Plugin { configuration: { "@type": string; value: string } }
+interface Plugin {
+  configuration: { "@type": string; value: string };
+  capability_restriction_config: { allowed_capabilities: Record<string, unknown> };
+}
 const plugin = () => {
   const found: Plugin[] = [];
   JSON.stringify(parse(read("envoy.yaml")), (key, value: unknown) => {
@@ -50,6 +56,17 @@ describe("what a reader copies works", () => {
     expect(core.decide({ direct: "192.0.2.7" })).toEqual({ allowed: false, rule: "prod/deny-dev#1" });
   });
 });
+
+test("envoy.yaml grants what the module uses, and nothing else", async () => {
+  const outDir = mkdtempSync(join(tmpdir(), "selvedge-authz-"));
+  try {
+    const { imports, exports } = await buildFilter({ entry: "filters/authz/assembly/index.ts", outDir });
+    const used = [...imports.map((name) => name.replace("env.", "")), ...exports.filter((name) => name.startsWith("proxy_on_"))];
+    expect(Object.keys(plugin().capability_restriction_config.allowed_capabilities).sort()).toEqual(used.sort());
+  } finally {
+    rmSync(outDir, { recursive: true });
+  }
+}, 120_000);
 
 describe("the schema", () => {
   test("takes what the filter takes", () => {

@@ -80,7 +80,7 @@ describe("inspectModule", () => {
     const wasi = (module: string, name: string): string => `(import "${module}" "${name}" (func (param i32 i32 i32 i32) (result i32)))`;
     const { findings, wasi: found } = inspectModule(await compileWat(`(module ${wasi("wasi_snapshot_preview1", "fd_write")} ${wasi("wasi_unstable", "fd_read")} ${MEMORY} ${MARKER} ${ALLOCATOR})`));
     expect([findings, found]).toEqual([[], ["fd_write", "fd_read"]]);
-    expect(await codes(wasi("wasi_snapshot_preview1", "sock_accept"))).toEqual(["proxy-wasm-import"]);
+    expect(await codes(wasi("wasi_snapshot_preview1", "sock_connect"))).toEqual(["proxy-wasm-import"]);
     expect(await codes('(import "wasi_unstable" "fd_seek" (func (param i32 i32 i32 i32) (result i32)))')).toEqual(["proxy-wasm-import-signature"]);
   });
 

@@ -1,5 +1,6 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { passed, textReport } from "../../../harness/cases/index.ts";
+import { hostEngine, passed, readCases, runCases, textReport } from "../../../harness/cases/index.ts";
 import { testFiles } from "../../../harness/cases/session.ts";
 import { selvedge } from "../../support/cli.ts";
 
@@ -10,6 +11,14 @@ describe("the cases of every filter", () => {
     expect(passed(run), textReport(run, false)).toBe(true);
     expect(run.files.map(({ file }) => file.split("/")[1])).toEqual(expect.arrayContaining(["authz", "canary", "telemetry", "edge"]));
   }, 180_000); // compiles what has changed
+});
+
+it("the README's example runs as it stands", async () => {
+  const [, example] = /```yaml\n(.*?)```/s.exec(readFileSync("harness/cases/README.md", "utf8"))!;
+  const run = await runCases([readCases("README.yaml", example!)], [hostEngine()]);
+  expect(run.findings).toEqual([]);
+  expect(passed(run), textReport(run, false)).toBe(true);
+  expect(run.files[0]!.cases).toHaveLength(5);
 });
 
 describe("selvedge test", () => {

@@ -61,8 +61,8 @@ function holds(condition: ConditionRecord, set: usize): bool {
   if (text == ABSENT) return field == Field.TrustDomain && strings.any != 0 && input.text(Field.Principal) != ABSENT;
   if (field == Field.ServiceAccount) return inServiceAccounts(strings, text);
   if (field == Field.TrustDomain) return strings.any != 0 || inTrustDomains(strings, text);
-  // "*" is a method, host or header that is there, but a path, name or principal that isn't empty.
-  const presence = field == Field.Method || field == Field.Host || (size(text) > 0 && field != Field.Principal);
+  // "*" is a method or host that is there, but a path, server name or principal that isn't empty.
+  const presence = field == Field.Method || field == Field.Host || size(text) > 0;
   return (strings.any != 0 && presence) || inStrings(strings, text, table);
 }
 

@@ -1,4 +1,5 @@
 /** Certificates for the TLS side of a run: one authority, one for the proxy, one for each identity that a case's client shows. */
+import "reflect-metadata";
 import { randomBytes, webcrypto } from "node:crypto";
 import * as x509 from "@peculiar/x509";
 import { createAuthority, issue, type Credential } from "../../../scenario/x509.ts";
