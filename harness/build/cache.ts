@@ -1,9 +1,10 @@
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { version as compilerVersion } from "assemblyscript/asc";
 import type { Finding } from "../errors.ts";
 import { readOptional, sha256, writeAtomically } from "./files.ts";
 import type { ModuleDescription } from "./manifest.ts";
-import { fingerprint } from "./transform.mjs";
+import { packageRoot } from "./root.ts";
 
 /** What a build read and wrote, kept in `<outDir>/.build/<name>.json`, so that an unchanged filter isn't compiled again. */
 export interface BuildRecord {
@@ -21,8 +22,12 @@ export interface BuildRecord {
 /** Changes with the shape of BuildRecord or of what is derived from a module. */
 const RECORD_VERSION = 1;
 
+/** By their files, which are the same whether this runs from the sources or from the bundle. */
+const TRANSFORM = ["transform.mjs", "static-bytes.mjs"];
+
 export function buildKey(request: object): string {
-  return sha256(JSON.stringify([RECORD_VERSION, compilerVersion, fingerprint, request]));
+  const transform = TRANSFORM.map((file) => readFileSync(join(packageRoot, "harness", "build", file), "utf8"));
+  return sha256(JSON.stringify([RECORD_VERSION, compilerVersion, transform, request]));
 }
 
 export async function readRecord(outDir: string, name: string): Promise<BuildRecord | null> {

@@ -1,7 +1,6 @@
 /** Types of transform.mjs, which stays plain JavaScript so that asc can load it by path. */
 export const CALLBACK_METHODS: Readonly<Record<string, readonly string[]>>;
 export const CALLBACK_CAUSES: Readonly<Record<string, readonly string[]>>;
-export const fingerprint: string;
 
 export default class SelvedgeTransform {
   /** asc's Program; internal to asc, so only what the build reads is named. */

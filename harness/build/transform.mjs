@@ -150,10 +150,3 @@ export default class SelvedgeTransform {
     }
   }
 }
-
-/** Changes whenever the transform does: part of what a cached build depends on. */
-export const fingerprint = JSON.stringify([
-  CALLBACK_METHODS,
-  CALLBACK_CAUSES,
-  ...[SelvedgeTransform, findSdk, overriddenMethods, exportVariable, importedNames].map(String),
-]);
