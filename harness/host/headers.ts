@@ -11,6 +11,19 @@ export function headerCalls(vm: Vm): HostCalls {
   /** Key and value of the calls that take both; undefined: out of bounds. */
   const text = (at: number, size: number) => vm.memory.text(at, size);
 
+  /** A call that puts one pair into a map. */
+  const writing = (put: (map: HeaderMap, key: string, value: string) => void) =>
+    (type: number, keyAt: number, keySize: number, valueAt: number, valueSize: number) => {
+      if (type >>> 0 > MAX_MAP) return Status.BadArgument;
+      const key = text(keyAt, keySize);
+      const value = text(valueAt, valueSize);
+      if (key === undefined || value === undefined) return Status.InvalidMemoryAccess;
+      const map = vm.context.writableMap(type);
+      if (map === undefined) return Status.BadArgument;
+      put(map, key, value);
+      return Status.Ok;
+    };
+
   return {
     proxy_get_header_map_value(type: number, keyAt: number, keySize: number, valueOut: number, sizeOut: number) {
       if (type >>> 0 > MAX_MAP) return Status.BadArgument;
@@ -47,27 +60,9 @@ export function headerCalls(vm: Vm): HostCalls {
       return vm.memory.setU32(sizeOut, map.byteSize) ? Status.Ok : Status.InvalidMemoryAccess;
     },
 
-    proxy_add_header_map_value(type: number, keyAt: number, keySize: number, valueAt: number, valueSize: number) {
-      if (type >>> 0 > MAX_MAP) return Status.BadArgument;
-      const key = text(keyAt, keySize);
-      const value = text(valueAt, valueSize);
-      if (key === undefined || value === undefined) return Status.InvalidMemoryAccess;
-      const map = vm.context.writableMap(type);
-      if (map === undefined) return Status.BadArgument;
-      map.add(key, value);
-      return Status.Ok;
-    },
+    proxy_add_header_map_value: writing((map, key, value) => map.add(key, value)),
 
-    proxy_replace_header_map_value(type: number, keyAt: number, keySize: number, valueAt: number, valueSize: number) {
-      if (type >>> 0 > MAX_MAP) return Status.BadArgument;
-      const key = text(keyAt, keySize);
-      const value = text(valueAt, valueSize);
-      if (key === undefined || value === undefined) return Status.InvalidMemoryAccess;
-      const map = vm.context.writableMap(type);
-      if (map === undefined) return Status.BadArgument;
-      map.set(key, value);
-      return Status.Ok;
-    },
+    proxy_replace_header_map_value: writing((map, key, value) => map.set(key, value)),
 
     proxy_remove_header_map_value(type: number, keyAt: number, keySize: number) {
       if (type >>> 0 > MAX_MAP) return Status.BadArgument;

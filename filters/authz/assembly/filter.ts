@@ -1,6 +1,7 @@
 /** The authz filter: one decision for each request's headers. */
 import { FilterHeadersStatusValues, LogLevelValues } from "../../sdk/assembly/abi/enums";
 import { ABSENT } from "../../sdk/assembly/bytes";
+import { refuse } from "../../sdk/assembly/configuration";
 import { Context, RootContext } from "../../sdk/assembly/context";
 import { JsonReader } from "../../sdk/assembly/json/reader";
 import { log } from "../../sdk/assembly/log";
@@ -28,8 +29,7 @@ export class AuthzRoot extends RootContext {
     const reader = new JsonReader(configuration == ABSENT ? EMPTY : configuration);
     if (!next.configure(reader) || !reader.finish()) {
       next.free();
-      log(LogLevelValues.critical, "selvedge: authz: invalid configuration: " + reader.error);
-      return false;
+      return refuse("authz", reader);
     }
     this.authz.free();
     this.authz = next;
