@@ -149,18 +149,19 @@ function planOf(reader: CaseReader, spec: CaseSpec, path: Path, row?: Path): Cas
     rootId: reader.spec["root-id"] ?? reader.filter,
     config: config === undefined ? "" : typeof config === "string" ? config : JSON.stringify(config),
     routes: { ...reader.spec.routes, ...spec.routes },
-    steps: configurationError !== undefined ? [] : own.map((step, number) => stepOf(spec, step, spec.steps ? (...inner) => at("steps", number, ...inner) : at)),
+    steps: configurationError !== undefined ? [] : own.map((step, number) => stepOf(reader, spec, step, spec.steps ? (...inner) => at("steps", number, ...inner) : at)),
     configurationError,
   };
 }
 
 /** A step takes what it doesn't say itself from its case. */
-function stepOf(spec: CaseSpec, step: StepSpec, at: StepPlan["at"]): StepPlan {
+function stepOf(reader: CaseReader, spec: CaseSpec, step: StepSpec, at: StepPlan["at"]): StepPlan {
   const request = step.request === undefined && step.wait !== undefined && step.repeat === undefined ? undefined : { ...spec.request, ...step.request };
   return {
     waitMs: step.wait === undefined ? 0 : milliseconds(step.wait),
     request,
-    upstream: planUpstream({ ...spec.upstream, ...step.upstream }),
+    upstream: planUpstream({ ...spec.upstream, ...step.upstream }, request),
+    clusters: { ...reader.spec.clusters, ...spec.clusters, ...step.clusters },
     repeat: step.repeat ?? 1,
     expect: step.expect ?? {},
     at,
