@@ -15,6 +15,8 @@ export interface Mismatch {
   what: string;
   expected: string;
   got: string;
+  /** Of a snapshot: the lines that differ. */
+  diff?: string;
 }
 
 /** The name of the arm that a request took: `stable` where it kept its route. */

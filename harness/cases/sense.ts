@@ -54,6 +54,17 @@ function checkRequest(request: RequestSpec | undefined, engine: EngineName | und
 /** RFC 9113, section 8.2.2 */
 const CONNECTION_HEADERS = new Set(["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"]);
 
+function checkMasks(snapshot: ExpectSpec["snapshot"], at: Path, refuse: Refuse): void {
+  if (typeof snapshot !== "object" || Array.isArray(snapshot)) return;
+  snapshot.mask.forEach((source, index) => {
+    try {
+      new RegExp(source);
+    } catch (error) {
+      refuse([...at, "mask", index], (error as Error).message);
+    }
+  });
+}
+
 function checkClusters(clusters: ClustersSpec, at: Path, refuse: Refuse): void {
   for (const [name, given] of Object.entries(clusters)) {
     const answers = [given].flat();
@@ -71,6 +82,7 @@ function checkStep(step: { request?: RequestSpec; clusters?: ClustersSpec; expec
   const { expect } = step;
   checkRequest(step.request, only(spec), at, refuse);
   checkClusters(step.clusters ?? {}, at, refuse);
+  checkMasks(expect?.snapshot, [...at, "expect", "snapshot"], refuse);
   if (expect?.share !== undefined && step.repeat === undefined) refuse([...at, "expect", "share"], "a share of one request says nothing", "add `repeat: 1000`");
   if (step.request?.direct !== undefined && !step.request.direct.startsWith("127.")) refuse([...at, "request", "direct"], "the physical peer is on this machine: an address in 127.0.0.0/8", "`source` takes any address");
 }

@@ -8,6 +8,7 @@ import { hostEngine } from "./engines/host.ts";
 import { findCaseFiles } from "./files.ts";
 import { readCaseFile, type CaseFile } from "./read.ts";
 import { runCases, type TestRun } from "./run.ts";
+import { orphans } from "./snapshot-file.ts";
 
 export { jsonReport, junitReport, textReport } from "./report.ts";
 export { passed } from "./run.ts";
@@ -22,16 +23,19 @@ export interface SessionOptions {
   /** Folder of built modules; without it, those of this project are built first where something changed. */
   modules?: string;
   progress?: (message: string) => void;
+  /** Stores what is seen, also where it differs from what is stored. */
+  updateSnapshots?: boolean;
 }
 
 /** One run. @throws SelvedgeError when there is nothing to run, a filter doesn't compile or no Envoy is found */
 export async function testFiles(options: SessionOptions): Promise<TestRun> {
   const files = findCaseFiles(options.paths).map((file) => readCaseFile(file, { modules: options.modules }));
   if (options.modules === undefined) await buildModules(files, options.progress);
-  return runCases(withModules(files), await enginesOf(options), { onProgress: options.progress });
+  const run = await runCases(withModules(files), await enginesOf(options), { onProgress: options.progress, updateSnapshots: options.updateSnapshots });
+  return { ...run, findings: [...run.findings, ...orphans(files.map(({ file }) => file))] };
 }
 
-async function enginesOf({ engine, envoy, progress }: SessionOptions): Promise<Engine[]> {
+export async function enginesOf({ engine, envoy, progress }: SessionOptions): Promise<Engine[]> {
   if (engine === "host") return [hostEngine()];
   const [{ findEnvoy }, { envoyEngine }] = await Promise.all([import("../envoy/index.ts"), import("./engines/envoy.ts")]);
   const binary = await findEnvoy({ flag: envoy, onProgress: progress });
@@ -47,7 +51,7 @@ async function buildModules(files: readonly CaseFile[], progress?: (message: str
 }
 
 /** A file whose module isn't there is a finding; the other files still run. */
-function withModules(files: readonly CaseFile[]): CaseFile[] {
+export function withModules(files: readonly CaseFile[]): CaseFile[] {
   return files.map((file) => {
     const missing = file.plans.find(({ module }) => !existsSync(module));
     if (!missing) return file;

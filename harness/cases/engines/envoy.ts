@@ -14,6 +14,7 @@ import { clustersOf, planRequest, type CaseObservation, type CasePlan, type Exch
 import { Certificates } from "./envoy/certificates.ts";
 import { send } from "./envoy/client.ts";
 import type { CallAnswerSpec } from "../schema-calls.ts";
+import { partsOf } from "../snapshot.ts";
 import { Stubs } from "../stubs.ts";
 import { CLUSTERS } from "./common.ts";
 import { Callouts } from "./envoy/callouts.ts";
@@ -23,6 +24,9 @@ import { Upstream } from "./envoy/upstream.ts";
 
 /** How long Envoy may take for a listener that comes while it runs. */
 const OPEN_MS = 10_000;
+
+/** How long a stream that is no longer active may take to be counted. */
+const BROKEN_MS = 150;
 
 /** How long metrics, logs and the access log may lag behind an answer. */
 const LAG_MS = 3_000;
@@ -144,7 +148,7 @@ class EnvoyEngine implements Engine {
 
   async #runStep(plan: CasePlan, step: StepPlan, envoy: RunningEnvoy, satisfied: (seen: StepObservation) => boolean): Promise<StepObservation> {
     const name = pluginName(plan);
-    const readsLog = step.expect.logs !== undefined || step.expect["no-logs"] !== undefined;
+    const readsLog = step.expect.logs !== undefined || step.expect["no-logs"] !== undefined || (step.expect.snapshot !== undefined && partsOf(step.expect.snapshot).includes("logs"));
     const logged = readsLog ? envoy.log().length : 0;
     if (step.waitMs > 0) await sleep(step.waitMs);
     const exchanges: Exchange[] = [];
@@ -170,11 +174,15 @@ class EnvoyEngine implements Engine {
     });
     this.#ended += lines.length;
     // Envoy merges histograms after each look at them: what the first look misses, the second sees.
-    for (const deadline = Date.now() + LAG_MS; ; await sleep(3)) {
+    for (const start = Date.now(); ; await sleep(3)) {
       const after = await snapshot(envoy.admin);
       const logs = readsLog ? linesOf(envoy.log().slice(logged), name) : [];
       const seen: StepObservation = { exchanges, calls: this.#callouts!.calls, metrics: changes(this.#before, after), logs, timeMs };
-      if ((after.completed < this.#ended || !satisfied(seen)) && Date.now() < deadline) continue;
+      const waited = Date.now() - start;
+      // A stream that broke off is over without a value in the histogram of times.
+      const over = after.completed >= this.#ended || (after.active === 0 && waited > BROKEN_MS);
+      if ((!over || !satisfied(seen)) && waited < LAG_MS) continue;
+      this.#ended = Math.min(this.#ended, after.completed);
       this.#before = after;
       this.#callouts!.take();
       return seen;

@@ -12,8 +12,9 @@ const MAX_MS = 60_000;
 /** Sends a request and lets time pass until it is answered. Gives what came of it, and how long it took on the clock. */
 export async function exchange(plan: CasePlan, request: RequestPlan, upstream: UpstreamPlan, filter: Filter, clock: FakeClock): Promise<{ exchange: Exchange; elapsedMs: number }> {
   const started = clock.nowMs();
-  const stream = filter.stream(streamOptions(plan, request, upstream));
   const { own, headers } = proxied(request);
+  if (own && own.status === undefined) return { exchange: { ...NO_ANSWER, details: own.details }, elapsedMs: 0 };
+  const stream = filter.stream(streamOptions(plan, request, upstream));
   if (own) answerItself(stream, filter, headers, own);
   else {
     stream.onUpstreamRequest = () => {
@@ -29,8 +30,12 @@ export async function exchange(plan: CasePlan, request: RequestPlan, upstream: U
     if (next === undefined || clock.nowMs() + next > limit) break;
     clock.advance(next);
   }
-  return { exchange: exchangeOf(request, stream), elapsedMs: clock.nowMs() - started };
+  const done = exchangeOf(request, stream);
+  // What Envoy answers itself takes no route.
+  return { exchange: own ? { ...done, route: undefined } : done, elapsedMs: clock.nowMs() - started };
 }
+
+const NO_ANSWER: Exchange = { status: undefined, headers: [], body: new Uint8Array(0), trailers: [], complete: false, details: undefined, route: undefined, upstream: undefined };
 
 /** Pieces that come together, and the pauses before those that don't. */
 function segments(body: readonly Chunk[]): { pieces: Uint8Array[]; afterMs: number; reset: boolean }[] {
@@ -80,7 +85,7 @@ function answer(stream: Stream, filter: Filter, clock: FakeClock, { status, head
 }
 
 /** Envoy answers before any filter gets the request; they still see the answer, and the end. */
-function answerItself(stream: Stream, filter: Filter, headers: HeaderPairs, { status, details, headers: added }: OwnAnswer): void {
+function answerItself(stream: Stream, filter: Filter, headers: HeaderPairs, { status = 400, details, headers: added }: OwnAnswer): void {
   filter.host.step(() => {
     stream.http.requestHeaders = HeaderMap.from(headers, "request");
     stream.http.sendLocalReply({ status, details, body: new Uint8Array(0), headers: added.flat(), grpcStatus: -1 });
