@@ -56,7 +56,8 @@ export function readCases(file: string, text: string, options: ReadOptions = {})
   let spec: FileSpec | undefined;
   if (!report.failed) {
     const value = plainValue(document, file, report);
-    if (!report.failed && checkFile(value, source, report)) {
+    // Whatever is wrong with the file's own fields, its cases are checked too.
+    if (!report.failed && (checkFile(value, source, report) || hasCases(value))) {
       spec = value as FileSpec;
       if (spec.filter === undefined && spec.module === undefined) report.error("missing-field", source, [], "a file of cases needs `filter` or `module`");
       spec.cases.forEach((each, index) => plans.push(...plansOf(new CaseReader(file, spec!, source, report, options), each, index)));
@@ -65,6 +66,9 @@ export function readCases(file: string, text: string, options: ReadOptions = {})
   }
   return { file, ...(spec?.filter !== undefined && { filter: spec.filter }), plans: report.failed ? [] : plans, findings: sortFindings(unique(report.findings)) };
 }
+
+const hasCases = (value: unknown): boolean =>
+  typeof value === "object" && value !== null && Array.isArray((value as FileSpec).cases) && (value as FileSpec).cases.every((each: unknown) => typeof each === "object" && each !== null && !Array.isArray(each));
 
 /** Aliases without anchor, or a bomb of them, only show when they are followed. */
 function plainValue(document: Document, file: string, report: Report): unknown {

@@ -8,12 +8,10 @@ export const texts = (expected: string, description?: string) => Type.Union([Typ
 export const Duration = Type.String({ pattern: "^[0-9]+(ms|s)$", expected: "a duration such as 50ms or 2s" });
 export const Status = Type.Integer({ minimum: 100, maximum: 599, expected: "a status, 100 to 599" });
 const NameValue = Type.Tuple([Type.String(), Type.String()]);
-export const Headers = Type.Union([Type.Record(Type.String(), Type.Union([Type.String(), Type.Array(Type.String())])), Type.Array(NameValue)], {
+export const Headers = Type.Union([Type.Record(Type.String(), Type.Union([Type.String(), Type.Array(Type.String())], { expected: "a text, or a list of texts" })), Type.Array(NameValue)], {
   expected: "names with values (text in quotes where YAML sees a number), a list of values for a repeated header; or a list of [name, value]",
 });
-export const ExpectedHeaders = Type.Record(Type.String(), Type.Union([Type.String(), Type.Array(Type.String()), Type.Null()]), {
-  expected: "names with a text, a list of texts, or null for a header that must be absent",
-});
+export const ExpectedHeaders = Type.Record(Type.String(), Type.Union([Type.String(), Type.Array(Type.String()), Type.Null()], { expected: "a text, a list of texts, or null for a header that must be absent" }));
 
 const Wait = closed({ wait: Duration }, { description: "A pause before the next chunk" });
 const Break = closed({ reset: Type.Literal(true, { expected: "true" }) }, { description: "The connection breaks here" });
