@@ -37,7 +37,6 @@ export const isGrpc = (headers: readonly (readonly [string, string])[]): boolean
 /** As reports show it: a text where it is one, else its bytes. */
 export function showMessage(message: Uint8Array): string {
   const text = Buffer.from(message).toString();
-  // eslint-disable-next-line no-control-regex -- what must not be printed as it is
   return Buffer.from(text).equals(Buffer.from(message)) && !/[\u0000-\u0008\u000e-\u001f\u007f]/.test(text) ? text : `hex ${Buffer.from(message).toString("hex")}`;
 }
 

@@ -50,7 +50,7 @@ export function snapshotOf({ expect: { snapshot } }: StepPlan, seen: StepObserva
     response: () => (only ? { response: responseOf(seen.exchanges[0]!, mask) } : { responses: seen.exchanges.map((each) => responseOf(each, mask)) }),
     upstream: () => (only ? { upstream: upstreamOf(seen.exchanges[0]!, mask) } : { upstreams: seen.exchanges.map((each) => upstreamOf(each, mask)) }),
     calls: () => ({ calls: seen.calls.map((call) => callOf(call, mask)) }),
-    metrics: () => ({ metrics: seen.metrics.map(({ kind, name, delta }) => mask(`${showMetric(name)} ${kind === "histogram" ? `${delta} values` : `${delta < 0 ? "" : "+"}${delta}`}`)).sort() }),
+    metrics: () => ({ metrics: seen.metrics.map(({ kind, name, delta }) => mask(`${showMetric(name)} ${kind === "histogram" ? `${delta} value${delta === 1 ? "" : "s"}` : `${delta < 0 ? "" : "+"}${delta}`}`)).sort() }),
     logs: () => ({ logs: seen.logs.map(mask) }),
   };
   const all = partsOf(snapshot!).map((part) => parts[part]());
