@@ -33,6 +33,23 @@ export function symbolizeLog(text: string, modules: readonly Symbolizer[]): stri
   return lines.join("\n");
 }
 
+/**
+ * What the last trap in a log says that is this module's, from `Function: … failed` to its last frame, with places.
+ * Undefined: none.
+ */
+export function lastTrap(log: string, module: Symbolizer): string | undefined {
+  const lines = log.split("\n");
+  for (let at = lines.length - 1; at >= 0; at--) {
+    const head = /Function: \w+ failed: .*$/.exec(lines[at]!)?.[0];
+    if (head === undefined) continue;
+    let end = at + 1;
+    if (lines[end]?.trimEnd() === HEADER) do end++; while (FRAME.test(lines[end] ?? ""));
+    const frames = lines.slice(at + 2, end).map((line) => FRAME.exec(line)!).map(([, , offset, , name]) => ({ offset: parseInt(offset!, 16), name: name!.trim() }));
+    if (holds(module, frames)) return symbolizeLog([head, ...lines.slice(at + 1, end)].join("\n"), [module]);
+  }
+  return undefined;
+}
+
 /** Whether every frame lies in the function that it says. */
 function holds(module: Symbolizer, frames: readonly LoggedFrame[]): boolean {
   return frames.every(({ offset, name }) => {

@@ -14,6 +14,8 @@ export interface Symbol {
   function: string;
   /** Undefined where the map has nothing, or there is no map. */
   where?: Position;
+  /** The map has nothing for this very instruction, as asc leaves it with `throw`: the place is that of the code before it. */
+  near?: true;
 }
 
 export interface Symbols {
@@ -22,8 +24,8 @@ export interface Symbols {
 }
 
 /** `Class#method (filters/x/assembly/y.ts:12:3)`. */
-export function formatSymbol({ function: name, where }: Symbol): string {
-  return where === undefined ? name : `${name} (${formatPosition(where)})`;
+export function formatSymbol({ function: name, where, near }: Symbol): string {
+  return where === undefined ? name : `${name} (${near ? "near " : ""}${formatPosition(where)})`;
 }
 
 export interface LoadedMap extends SourceMap {
@@ -114,10 +116,19 @@ export class Symbolizer implements Symbols {
   symbolize(offset: number): Symbol | undefined {
     const index = this.functionIndexAt(offset);
     if (index === undefined) return undefined;
-    const segment = this.map === null ? undefined : segmentAt(this.map.segments, offset, this.module.functionOffsets[index - this.importCount]);
+    const start = this.module.functionOffsets[index - this.importCount]!;
+    const exact = this.map === null ? undefined : segmentAt(this.map.segments, offset, start);
+    const segment = exact ?? this.before(offset, start);
     const own = this.nameOf(index) ?? `function[${index}]`;
     if (segment === undefined) return { function: own };
-    return { function: this.sourceFunction(segment) ?? own, where: { file: this.pathOf(segment.source!), line: segment.line, col: segment.col } };
+    // Code before may be inlined from elsewhere: what has a name of its own is called by it.
+    const name = exact === undefined ? (this.nameOf(index) ?? this.sourceFunction(segment)) : this.sourceFunction(segment);
+    return { function: name ?? own, where: { file: this.pathOf(segment.source!), line: segment.line, col: segment.col }, ...(exact === undefined && { near: true }) };
+  }
+
+  /** The last segment before an offset in its function that is of somebody's own source, not of asc's library. */
+  private before(offset: number, start: number): Segment | undefined {
+    return this.map?.segments.findLast((segment) => segment.offset < offset && segment.offset >= start && segment.source !== undefined && !this.map!.sources[segment.source]!.startsWith("~lib/"));
   }
 
   private sourceFunction({ source, line }: Segment): string | undefined {

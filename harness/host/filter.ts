@@ -158,7 +158,7 @@ export class Filter {
 
   get status(): FilterStatus {
     const rejection: Rejection | undefined = this.pluginConfig.rejection;
-    if (rejection !== undefined) return { state: "rejected", reason: rejection.reason };
+    if (rejection !== undefined) return { state: "rejected", reason: rejection.reason, ...(rejection.trap && { trap: rejection.trap }) };
     for (const thread of this.host.threads) {
       const vm = this.pluginConfig.handleFor(thread)?.vm;
       if (vm?.failed) return { state: "failed", reason: vm.trap?.message ?? vm.failState, trap: vm.trap };

@@ -11,6 +11,8 @@ export interface TrapFrame {
   name: string;
   /** Place in the source, where a source map says it. */
   where?: Position;
+  /** That place is of the code before: the map has nothing for this very instruction. */
+  near?: true;
 }
 
 /** Why and where a module stopped. */
@@ -39,10 +41,10 @@ export function describeTrap(module: WasmModule, callback: string, error: unknow
     const functionIndex = Number(match[1]);
     const offset = module.fileOffset(parseInt(match[2]!, 16));
     const symbol = module.symbols?.symbolize(offset);
-    frames.push({ offset, functionIndex, name: symbol?.function ?? module.functionName(functionIndex), ...(symbol?.where && { where: symbol.where }) });
+    frames.push({ offset, functionIndex, name: symbol?.function ?? module.functionName(functionIndex), ...(symbol?.where && { where: symbol.where }), ...(symbol?.near && { near: true }) });
   }
   const reason = `${thrown.name}: ${thrown.message}`;
-  const backtrace = frames.map((frame, i) => `\n${String(i).padStart(3)}:  0x${frame.offset.toString(16)} - ${formatSymbol({ function: frame.name, where: frame.where })}`).join("");
+  const backtrace = frames.map((frame, i) => `\n${String(i).padStart(3)}:  0x${frame.offset.toString(16)} - ${formatSymbol({ ...frame, function: frame.name })}`).join("");
   const message = `Function: ${callback} failed: Uncaught ${reason}${backtrace === "" ? "" : `\nProxy-Wasm plugin in-VM backtrace:${backtrace}`}`;
   return { module: module.name, callback, reason, frames, message };
 }

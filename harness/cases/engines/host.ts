@@ -46,11 +46,17 @@ async function runCase(plan: CasePlan, code: Uint8Array, options: Pick<FilterOpt
   // Filters that draw lots seed them with the clock: the same in every run.
   const clock = new FakeClock(DEFAULT_EPOCH_MS);
   const filter = await loadFilter(code, { ...options, name: plan.filter, rootId: plan.rootId, config: plan.config, clock });
-  if (filter.status.state === "rejected") return { configurationError: filter.status.reason ?? "no reason given", steps: [] };
+  if (filter.status.state === "rejected") return { configurationError: filter.status.reason ?? "no reason given", ...trapOf(filter), steps: [] };
   const steps: StepObservation[] = [];
   for (const step of plan.steps) steps.push(await runStep(plan, step, filter));
+  const trap = trapOf(filter);
   filter.close();
-  return { steps };
+  return { ...trap, steps };
+}
+
+function trapOf(filter: Filter): Pick<CaseObservation, "trap"> {
+  const { trap } = filter.status;
+  return trap === undefined ? {} : { trap: trap.message };
 }
 
 async function runStep(plan: CasePlan, step: StepPlan, filter: Filter): Promise<StepObservation> {
