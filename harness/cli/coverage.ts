@@ -1,6 +1,7 @@
 /** What `selvedge test --coverage` takes and says. */
 import { mkdir, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
+import { colors } from "../colors.ts";
 import type { Coverage } from "../coverage/index.ts";
 import { UsageError, type Finding } from "../errors.ts";
 import type { Outcome } from "./verb.ts";
@@ -42,8 +43,7 @@ export async function coverageRequest(args: CoverageArguments): Promise<Coverage
 export async function withCoverage(outcome: Outcome, { coverage, file, least }: CoverageRequest, color: boolean): Promise<Outcome> {
   const { coverageJson, coverageText, lcov, percent, shareOf } = await import("../coverage/index.ts");
   const files = coverage.result();
-  await mkdir(dirname(file), { recursive: true });
-  await writeFile(file, lcov(files));
+  await write(file, lcov(files));
   const share = shareOf(files);
   const findings: Finding[] = [];
   // Nothing counted isn't everything covered.
@@ -57,4 +57,28 @@ export async function withCoverage(outcome: Outcome, { coverage, file, least }: 
     data: { ...outcome.data, coverage: { file, ...coverageJson(files) } },
     findings: [...(outcome.findings ?? []), ...findings],
   };
+}
+
+/**
+ * Runs the cases below a folder for `npm test`, and writes `coverage/lcov.info` there.
+ *
+ * @param least percentage of lines
+ * @returns what to print, and whether every case passed and enough lines were run
+ */
+export async function measureCoverage(root: string, least: number): Promise<{ ok: boolean; text: string }> {
+  const [{ Coverage, coverageText, lcov, percent, shareOf }, { passed, testFiles }] = await Promise.all([import("../coverage/index.ts"), import("../cases/session.ts")]);
+  const coverage = new Coverage();
+  const run = await testFiles({ paths: [join(root, "filters")], engine: "host", coverage });
+  const files = coverage.result();
+  const file = join(root, "coverage", "lcov.info");
+  await write(file, lcov(files));
+  const share = shareOf(files);
+  const enough = share.total > 0 && percent(share) >= least;
+  const verdict = `${coverageText(files, colors.isColorSupported, true)}\nwritten to ${file}; \`selvedge test --coverage\` shows the lines that are missing`;
+  return { ok: enough && passed(run), text: enough ? verdict : `${verdict}\nthe cases of filters/ run ${percent(share)} % of its lines, and at least ${least} % are required` };
+}
+
+async function write(file: string, text: string): Promise<void> {
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(file, text);
 }
