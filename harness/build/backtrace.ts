@@ -62,5 +62,7 @@ function holds(module: Symbolizer, frames: readonly LoggedFrame[]): boolean {
 
 function moduleOf(frames: readonly LoggedFrame[], modules: readonly Symbolizer[]): Symbolizer | undefined {
   const fitting = modules.filter((module) => holds(module, frames));
-  return fitting.length === 1 || new Set(fitting.map(({ file }) => file)).size === 1 ? fitting[0] : undefined;
+  // Of a module and its debug build, it is the one that has as many names as Envoy printed.
+  const named = fitting.length < 2 ? fitting : fitting.filter((module) => frames.every(({ offset, name }) => UNKNOWN.test(name) !== module.module.functionNames.has(module.functionIndexAt(offset)!)));
+  return named.length === 1 ? named[0] : undefined;
 }
