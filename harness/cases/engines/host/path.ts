@@ -23,7 +23,6 @@ function canonical(path: string): string {
       const character = String.fromCharCode(Number.parseInt(escape.slice(1), 16));
       return /[A-Za-z0-9._~-]/.test(character) ? character : escape;
     })
-    // eslint-disable-next-line no-control-regex -- they are what is escaped
     .replace(/[\u0000-\u0020"<>`{}|^\u007f-\uffff]+/g, (text) => [...Buffer.from(text)].map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join(""));
 }
 
