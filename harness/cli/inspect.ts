@@ -44,6 +44,7 @@ async function symbolize(file: string, offsets: string | undefined, log: string 
     const { symbolizeLog } = await import("../build/backtrace.ts");
     const text = log === "-" ? readFileSync(0, "utf8") : await readFile(log, "utf8").catch((error: NodeJS.ErrnoException) => fail("log-missing", `${log} can't be read`, { found: error.code ?? error.message }));
     const named = symbolizeLog(text, [symbolizer]);
+    if (named === text && /Function: \w+ failed/.test(text)) findings.push({ code: "backtrace-missing", severity: "warning", message: "no backtrace in this log is of this module", found: text.includes("in-VM backtrace") ? "backtraces of another module, or of another build of it" : "none: Envoy prints them for modules with a function name only, as `selvedge build` makes them", fix: "take the very module that Envoy ran" });
     return { text: named, data: { log: named }, findings };
   }
   const frames = numbers!.map((offset) => ({ offset, ...symbolizer.symbolize(offset) }));
