@@ -23,6 +23,8 @@ export interface AdmitOptions extends PathOptions {
   tls: boolean;
   /** The physical peer. */
   peerAddress: string;
+  /** What stands in X-Forwarded-For for a peer on this machine: the address under which others know it. */
+  nodeAddress: string;
 }
 
 export interface Refusal {
@@ -145,7 +147,7 @@ export function upgradeOf(raw: RawRequest): string | undefined {
   return asks && value("upgrade") !== "" ? value("upgrade") : undefined;
 }
 
-function sanitize(headers: HeaderMap, raw: RawRequest, { tls, peerAddress }: AdmitOptions): void {
+function sanitize(headers: HeaderMap, raw: RawRequest, { tls, peerAddress, nodeAddress }: AdmitOptions): void {
   for (const name of REMOVED) headers.remove(name);
   if (upgradeOf(raw) === undefined) for (const name of ["connection", "upgrade"]) headers.remove(name);
   const te = headers.get("te");
@@ -155,7 +157,8 @@ function sanitize(headers: HeaderMap, raw: RawRequest, { tls, peerAddress }: Adm
   }
   if (/^100-continue$/i.test(headers.get("expect") ?? "")) headers.remove("expect");
   const forwarded = headers.get("x-forwarded-for");
-  headers.assign("x-forwarded-for", forwarded === undefined || forwarded === "" ? peerAddress : `${forwarded},${peerAddress}`);
+  const from = /^127\.|^::1$/.test(peerAddress) ? nodeAddress : peerAddress;
+  headers.assign("x-forwarded-for", forwarded === undefined || forwarded === "" ? from : `${forwarded},${from}`);
   headers.assign("x-forwarded-proto", tls ? "https" : "http");
   headers.assign("x-envoy-external-address", peerAddress);
 }

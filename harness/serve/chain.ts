@@ -1,4 +1,5 @@
 /** What one filter chain of a listener does with requests: its connection manager's settings, its filters, its routes. */
+import { networkInterfaces } from "node:os";
 import { SelvedgeError, type Finding } from "../errors.ts";
 import { Connection, type Filter, type Host } from "../host/index.ts";
 import { FilterState } from "../host/stream-info.ts";
@@ -117,6 +118,7 @@ export class Chain {
       escapedSlashes: path_with_escaped_slashes_action,
       tls: connection.tls !== undefined,
       peerAddress: connection.source.address ?? "",
+      nodeAddress: NODE_ADDRESS,
     });
   }
 
@@ -148,6 +150,9 @@ export class Chain {
     ];
   }
 }
+
+/** The first address of this machine that isn't loopback. */
+const NODE_ADDRESS = Object.values(networkInterfaces()).flat().find((each) => each !== undefined && each.family === "IPv4" && !each.internal)?.address ?? "127.0.0.1";
 
 function domainsIn(manager: ManagerConfig): string[] {
   return manager.route_config.virtual_hosts.flatMap(({ domains }) => domains);

@@ -195,6 +195,7 @@ class ServedChain {
     this.#connections.set(socket, connection);
     if (!http2) {
       this.#http1.emit("connection", socket);
+      socket.resume(); // peek left it paused
       return;
     }
     const session = serveHttp2(this.chain, socket, connection);
