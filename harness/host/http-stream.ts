@@ -48,6 +48,8 @@ export interface HttpStreamOptions {
   route: (headers: HeaderMap, info: StreamInfo) => Route | undefined;
   /** The host that a request reaches. */
   upstream: UpstreamInfo;
+  /** What the route changes about an answer of the proxy's own. */
+  finishReply?: (headers: HeaderMap) => void;
   /** A whole request, or the part of it that got through, reached the upstream. */
   onUpstreamRequest?: () => void;
   /** A filter's full buffer has room again: more input may come. */
@@ -325,6 +327,7 @@ export class HttpStream {
   private buildReply(reply: LocalReplyRequest, direct: boolean): { headers: HeaderMap; body: Uint8Array } {
     this.info.responseCode = reply.status;
     const headers = HeaderMap.fromPairs([[":status", String(reply.status)]], "response");
+    this.options.finishReply?.(headers);
     const addGiven = () => {
       for (let i = 0; i < reply.headers.length; i += 2) headers.add(reply.headers[i]!, reply.headers[i + 1]!);
     };

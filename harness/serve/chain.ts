@@ -110,7 +110,7 @@ export class Chain {
   }
 
   admit(raw: RawRequest, connection: Connection): Admission {
-    this.#parts.counters.add(`${this.#statName}.downstream_rq_total`);
+    this.received();
     const { common_http_protocol_options: common, path_with_escaped_slashes_action } = this.#manager;
     return admit(raw, {
       maxHeaders: common.max_headers_count,
@@ -120,6 +120,10 @@ export class Chain {
       peerAddress: connection.source.address ?? "",
       nodeAddress: NODE_ADDRESS,
     });
+  }
+
+  received(): void {
+    this.#parts.counters.add(`${this.#statName}.downstream_rq_total`);
   }
 
   answered(status: string): void {

@@ -1,5 +1,5 @@
 /** One request on its way: from the client through the filters to an endpoint, and back. */
-import { HeaderMap } from "../host/index.ts";
+import type { HeaderMap } from "../host/index.ts";
 import { HttpStream, type StreamSink } from "../host/http-stream.ts";
 import { StreamInfo, type Connection } from "../host/stream-info.ts";
 import { upgradeOf, type RawRequest, type Refusal } from "./admit.ts";
@@ -43,6 +43,7 @@ export class ServedStream implements StreamSink {
       bufferLimit,
       route: (headers, { filterState }) => chain.routes(headers, filterState),
       upstream: {},
+      finishReply: (headers) => info.route && finalizeResponse(info.route as ServedRoute, headers),
       onDrained: () => host.post(() => this.#flow()),
       onUpstreamEnd: () => (info.upstreamReceivedNs = host.clock.monotonicNs()),
       onEnd: () => this.#ended(),
@@ -115,9 +116,9 @@ export class ServedStream implements StreamSink {
     const { redirect, direct_response: direct } = route.config;
     if (redirect) {
       const { status, location } = redirectTo(route, redirect, headers);
-      return this.#direct(route, status, ["location", location]);
+      return this.#reply(status, "", "direct_response", undefined, ["location", location]);
     }
-    if (direct) return this.#direct(route, direct.status, []);
+    if (direct) return this.#reply(direct.status, "", "direct_response");
     finalizeRequest(route, headers);
     this.http.upstream.headers = headers;
     this.http.info.upstream = {};
@@ -185,13 +186,6 @@ export class ServedStream implements StreamSink {
   #reply(status: number, body: string, details: string, flag?: Flag, headers: readonly string[] = []): void {
     if (flag) this.flag(flag);
     this.http.sendLocalReply({ status, body: Buffer.from(body), headers, grpcStatus: -1, details });
-  }
-
-  #direct(route: ServedRoute, status: number, own: readonly string[]): void {
-    const headers = HeaderMap.empty("response");
-    for (let i = 0; i < own.length; i += 2) headers.add(own[i]!, own[i + 1]!);
-    finalizeResponse(route, headers);
-    this.#reply(status, "", "direct_response", undefined, headers.entries);
   }
 
   /** A step of the proxy; a module that takes too long leaves a 503 or a broken stream. */

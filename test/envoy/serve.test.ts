@@ -181,7 +181,7 @@ afterAll(async () => {
 function comparable(reply: Reply): unknown {
   const gone = new Set(["date", "connection", "keep-alive", "transfer-encoding", "content-length"]);
   const clean = (pairs: [string, string][]): string[] => pairs.filter(([name]) => !gone.has(name)).map(([name, value]) => `${name}: ${value.replace(/:\d{4,5}\b/g, ":PORT")}`).sort();
-  let body: unknown = reply.body.length > 4000 ? reply.body.length : reply.body;
+  let body: unknown = reply.body.length > 4000 ? reply.body.length : reply.body.replace(/^date: .*$/m, "");
   try {
     const seen = JSON.parse(reply.body) as { headers: [string, string][] };
     body = { ...seen, headers: clean(seen.headers) };
@@ -274,6 +274,7 @@ describe("routes", () => {
   it.each<[string, string, string, string]>([
     ["method", "PUT", "/method/x", "Content-Length: 0\r\n"], ["no method", "GET", "/method/x", ""], ["headers", "GET", "/method", "x-h: 1\r\nx-i: abc\r\n"], ["one header", "GET", "/method", "x-h: 1\r\n"], ["a header twice", "GET", "/method", "x-h: 1\r\nx-h: 1\r\nx-i: a\r\n"],
     ["pattern", "GET", "/re/123", ""], ["pattern, whole", "GET", "/re/12/x?q", ""], ["pattern, not whole", "GET", "/re/12/xy", ""], ["query", "GET", "/query?v=a%20b", ""], ["query, two", "GET", "/query?x=9&w=1", ""], ["query, not first", "GET", "/query?w=2&w=1&x=3", ""],
+    ["one of two headers", "GET", "/method", "x-h: 1\r\nx-h: 2\r\nx-i: a\r\nx-i: !\r\n"], ["two headers in one", "GET", "/method", "x-h: 1,1\r\nx-i: a\r\n"],
     ["element-wise", "GET", "/foobar", ""], ["prefix", "GET", "/foo/bar?q=1", ""], ["prefix alone", "GET", "/foo", ""], ["strip", "GET", "/strip/bar", ""], ["strip alone", "GET", "/strip?x", ""], ["full", "GET", "/full/a/b?q", ""],
     ["header changes", "GET", "/headers", "x-gone: 1\r\nx-set: 0\r\nx-add: one\r\naccept: some\r\n"], ["redirect", "GET", "/moved/x?y=1", ""], ["redirect to a host", "POST", "/gone/x?y", "Content-Length: 0\r\n"], ["nothing behind it", "GET", "/none", ""], ["no route", "GET", "/nowhere", ""],
     ["down", "GET", "/down", ""], ["TLS upstream", "GET", "/secure", ""], ["TLS upstream that is another", "GET", "/impostor", ""], ["HTTP/2 upstream", "POST", "/h2/x", "Content-Length: 0\r\n"], ["reset", "GET", "/open/reset", ""], ["broken off", "GET", "/open/broken", ""], ["too slow", "GET", "/quick/slow", ""],
@@ -382,16 +383,17 @@ describe("what is counted and logged", () => {
     await get("mtls", "/open/counted", { name: "localhost", certificate: "web" });
     const series = async (node: RunningEnvoy): Promise<string[]> => {
       const samples = await node.admin.prometheus("^wasmcustom\\.");
-      return [...new Set(samples.filter(({ name }) => /_total$|_count$/.test(name)).map(({ name, labels, value }) => `${name} ${JSON.stringify(Object.entries(labels).sort())} ${value}`))].sort();
+      // What no codec takes for a request is refused at different places, and never by a filter.
+      return [...new Set(samples.filter(({ name, labels }) => /_total$|_count$/.test(name) && labels.response_code !== "400").map(({ name, labels, value }) => `${name} ${JSON.stringify(Object.entries(labels).sort())} ${value}`))].sort();
     };
     // Envoy merges histograms every few seconds.
     await expect.poll(async () => series(engines[1]!.node), { timeout: 15_000, interval: 500 }).toEqual(await settled(series));
   });
 
   it("the same access log", async () => {
-    await get("mtls", "/foo/logged?secret=1", { name: "localhost", certificate: "web" });
+    await get("mtls", "/foo/big/logged?secret=1", { name: "localhost", certificate: "web" });
     const line = async (node: RunningEnvoy): Promise<Record<string, unknown>> => {
-      const [text] = await node.waitForLog(/^\{.*"\/xyz\/logged".*\}$/m);
+      const [text] = await node.waitForLog(/^\{.*"\/xyz\/big\/logged".*\}$/m);
       const { time, duration_ms, ...rest } = JSON.parse(text) as Record<string, unknown>;
       expect(Date.parse(String(time))).not.toBeNaN();
       expect(typeof duration_ms).toBe("number");

@@ -1,8 +1,8 @@
 /** HTTP/1.1 from clients. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Connection, HeaderMap } from "../../host/index.ts";
-import type { RawRequest } from "../admit.ts";
+import type { RawRequest, Refusal } from "../admit.ts";
 import type { Chain } from "../chain.ts";
 import { ServedStream, type ClientSide } from "../stream.ts";
 
@@ -25,18 +25,44 @@ export function http1Server(chain: Chain, connectionOf: (socket: Duplex) => Conn
   });
   server.on("request", serve);
   server.on("checkExpectation", serve);
-  // Upgrades that a route allows are Node's affair no more than others: see `upgrade_configs` in supported.ts.
-  server.on("connect", (request: IncomingMessage, socket: Duplex) => refuse(socket, 404, "Not Found", request.socket.writable));
-  server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => {
-    const [status, reason] = error.code === "HPE_HEADER_OVERFLOW" ? [431, "Request Header Fields Too Large"] : error.code === "HPE_INVALID_TRANSFER_ENCODING" ? [501, "Not Implemented"] : [400, "Bad Request"];
-    refuse(socket, status as number, reason as string, error.code !== "ECONNRESET" && socket.writable);
+  server.on("connect", (_: IncomingMessage, socket: Duplex) => refuse(chain, connectionOf(socket), socket, { status: 404, body: "", details: "route_not_found", headers: [] }));
+  server.on("clientError", (error: ParserError, socket: Duplex) => {
+    const stream = latest.get(socket);
+    // What comes in pieces fails in pieces: an answer that has begun is not followed by another one.
+    if (!socket.writable || error.code === "ECONNRESET" || (stream && !stream.http.ended)) return void socket.destroy();
+    refuse(chain, connectionOf(socket), socket, refusalOf(error));
   });
   return server;
 }
 
-function refuse(socket: Duplex, status: number, reason: string, writable: boolean): void {
-  if (!writable) return void socket.destroy();
-  socket.end(`HTTP/1.1 ${status} ${reason}\r\ncontent-length: ${reason.length}\r\ncontent-type: text/plain\r\ndate: ${new Date().toUTCString()}\r\nconnection: close\r\n\r\n${reason}`);
+interface ParserError extends NodeJS.ErrnoException {
+  reason?: string;
+}
+
+function refusalOf({ code, reason }: ParserError): Refusal {
+  const [status, body] =
+    code === "HPE_HEADER_OVERFLOW" ? ([431, "Request Header Fields Too Large"] as const) : code === "HPE_INVALID_TRANSFER_ENCODING" && !/content-length/i.test(reason ?? "") ? ([501, "Not Implemented"] as const) : ([400, "Bad Request"] as const);
+  return { status, body, details: "http1.codec_error", headers: [] };
+}
+
+/** Answers what Node gives no response object for, through the filters, which count it; and closes. */
+function refuse(chain: Chain, connection: Connection, socket: Duplex, refusal: Refusal): void {
+  chain.received();
+  const client: ClientSide = {
+    respond(headers, endStream) {
+      const lines = headers.toList().filter(([name]) => !name.startsWith(":")).map(([name, value]) => `${name}: ${value}\r\n`);
+      const status = headers.get(":status")!;
+      const length = endStream && headers.get("content-length") === undefined ? "content-length: 0\r\n" : "";
+      socket.write(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${lines.join("")}${length}connection: close\r\n\r\n`);
+      if (endStream) socket.end();
+    },
+    write: (data) => socket.write(data),
+    end: () => void socket.end(),
+    reset: () => void socket.destroy(),
+    pause: () => {},
+    resume: () => {},
+  };
+  new ServedStream(chain, connection, "HTTP/1.1", client).refuse(refusal);
 }
 
 function serveRequest(chain: Chain, connection: Connection, request: IncomingMessage, response: ServerResponse, made: (stream: ServedStream) => void): void {

@@ -55,6 +55,7 @@ function rawRequest(flat: readonly string[]): RawRequest {
     if (flat[i]!.startsWith(":")) pseudo[flat[i]!] = flat[i + 1]!;
     else pairs.push([flat[i]!, flat[i + 1]!]);
   }
+  joinCookies(pairs);
   return {
     protocol: "HTTP/2",
     method: pseudo[":method"] ?? "",
@@ -63,6 +64,14 @@ function rawRequest(flat: readonly string[]): RawRequest {
     ...(pseudo[":authority"] !== undefined && { authority: pseudo[":authority"] }),
     ...(pseudo[":scheme"] !== undefined && { scheme: pseudo[":scheme"] }),
   };
+}
+
+/** HTTP/2 may take a Cookie header apart (RFC 9113 8.2.3). */
+function joinCookies(pairs: [string, string][]): void {
+  const cookies = pairs.filter(([name]) => name === "cookie");
+  if (cookies.length < 2) return;
+  cookies[0]![1] = cookies.map(([, value]) => value).join("; ");
+  for (const extra of cookies.slice(1)) pairs.splice(pairs.indexOf(extra), 1);
 }
 
 class Http2Client implements ClientSide {

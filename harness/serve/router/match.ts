@@ -85,7 +85,7 @@ function compileRoute(config: RouteConfig, virtualHost: string): Compiled {
     route: { name: config.name, virtualHost, config, matched, ...(config.route && { cluster: config.route.cluster }) },
     matches: (request) =>
       takes(request.path) &&
-      headers.every(({ name, test }) => present(joined(request.headers, name), test)) &&
+      headers.every(({ name, test }) => request.headers.getAll(name).some(test)) &&
       parameters.every(({ name, test }) => present(request.query().get(name), test)) &&
       states.every(({ key, test }) => present(stateText(request.state, key), test)),
   };
@@ -93,11 +93,6 @@ function compileRoute(config: RouteConfig, virtualHost: string): Compiled {
 
 function present(value: string | undefined, test: Predicate<string>): boolean {
   return value !== undefined && test(value);
-}
-
-function joined(headers: HeaderMap, name: string): string | undefined {
-  const values = headers.getAll(name);
-  return values.length === 0 ? undefined : values.join(",");
 }
 
 function stateText(state: FilterState, key: string): string | undefined {
