@@ -21,22 +21,31 @@ export function requireSupported(config: unknown): NodeConfig {
   return config as NodeConfig;
 }
 
-/** Of a union's members only the one that the value was meant for, by how deep its errors lie, is worth reporting. */
+/** Of a union's members only the one that the value was meant for is worth a word; where none stands out, the union itself. */
 function relevant(errors: ErrorObject[]): ErrorObject[] {
-  const unions = errors.filter(({ keyword }) => keyword === "anyOf");
-  const kept = errors.filter((error) => {
-    const union = unions.filter((each) => error !== each && error.schemaPath.startsWith(each.schemaPath) && error.instancePath.startsWith(each.instancePath)).at(-1);
-    if (union === undefined) return true;
-    const depth = (other: ErrorObject): number => other.instancePath.length - union.instancePath.length;
-    return depth(error) > "/typed_config/@type".length;
-  });
-  const explained = (union: ErrorObject): boolean => kept.some((error) => error !== union && error.keyword !== "anyOf" && error.instancePath.length > union.instancePath.length && error.instancePath.startsWith(union.instancePath));
-  const left = kept.filter((error) => error.keyword !== "anyOf" || !explained(error));
-  const seen = new Set<string>();
-  return left.filter(({ instancePath, keyword, params }) => {
-    const key = `${instancePath} ${keyword} ${JSON.stringify(params)}`;
-    return !seen.has(key) && Boolean(seen.add(key));
-  });
+  const unions = errors.filter(({ keyword }) => keyword === "anyOf").sort((a, b) => a.instancePath.length - b.instancePath.length);
+  let left = errors;
+  for (const union of unions) {
+    if (!left.includes(union)) continue;
+    const inside = left.filter((error) => error.schemaPath.startsWith(`${union.schemaPath}/`) && `${error.instancePath}/`.startsWith(`${union.instancePath}/`));
+    const members = new Map<string, ErrorObject[]>();
+    for (const error of inside) {
+      const member = error.schemaPath.slice(union.schemaPath.length + 1).split("/")[0]!;
+      members.set(member, [...(members.get(member) ?? []), error]);
+    }
+    const meant = best([...members.values()], union);
+    left = left.filter((error) => (meant ? error !== union : true) && (!inside.includes(error) || meant?.includes(error)));
+  }
+  return left;
+}
+
+/** The member with its own name or type; else the one with the fewest errors. */
+function best(members: ErrorObject[][], { instancePath }: ErrorObject): ErrorObject[] | undefined {
+  const named = members.filter((errors) => !errors.some((error) => error.instancePath === `${instancePath}/name` || error.instancePath === `${instancePath}/typed_config/@type`));
+  const candidates = named.length > 0 ? named : [];
+  const fewest = Math.min(...candidates.map(({ length }) => length));
+  const closest = candidates.filter(({ length }) => length === fewest);
+  return closest.length === 1 ? closest[0] : undefined;
 }
 
 function describe(error: ErrorObject): Finding {
