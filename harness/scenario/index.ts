@@ -1,7 +1,7 @@
 /** Runs a folder of policies as a node; with a Scenario in it, plays that and says what it showed. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { untilInterrupted } from "../cleanup.ts";
-import { startEnvoy, type RunningEnvoy } from "../envoy/index.ts";
+import { modulesIn, startEnvoy, watchTraps, type RunningEnvoy } from "../envoy/index.ts";
 import { fail, formatFinding } from "../errors.ts";
 import { issueCertificates, type IssuedCertificate } from "./certificates.ts";
 import { watchInterruption, type Interruption } from "./interruption.ts";
@@ -81,6 +81,10 @@ interface Serving {
 async function serve({ dir, options, prepared, progress, interruption }: Serving): Promise<number> {
   const { bootstrap, scenario, authority } = prepared;
   const running = await start(prepared, options, progress);
+  const stopWatching = watchTraps(running, modulesIn(bootstrap), (trap) => {
+    progress.done();
+    (options.stderr ?? process.stderr).write(`A filter trapped: ${trap}\n`);
+  });
   try {
     const { signal } = interruption;
     const played = scenario && authority !== undefined ? { ...prepared, scenario, authority } : undefined;
@@ -96,6 +100,7 @@ async function serve({ dir, options, prepared, progress, interruption }: Serving
     return result && !result.ok ? 1 : 0;
   } finally {
     await running.stop();
+    stopWatching();
   }
 }
 
