@@ -104,8 +104,8 @@ function unreadable(file: string, error: NodeJS.ErrnoException): never {
 
 function makeFilter(code: Uint8Array, file: string | undefined, options: FilterOptions): Filter {
   const name = options.name ?? (file === undefined ? "filter" : basename(file).replace(/\.wasm$/, ""));
-  const module = WasmModule.load(code, { file, name: file === undefined ? name : undefined, maxMemoryPages: pagesOf(options.memoryLimitBytes) });
   const host: Host<Clock> = options.host ?? new Host<Clock>(options as HostOptions<Clock>);
+  const module = WasmModule.load(code, { file, name: file === undefined ? name : undefined, maxMemoryPages: pagesOf(options.memoryLimitBytes), stoppable: host.timeLimitMs > 0 });
   const plugin = new Plugin({
     name,
     rootId: options.rootId ?? "",

@@ -109,7 +109,7 @@ export class TcpConnection {
   }
 
   private step(op: () => void): void {
-    this.filter.host.step(op, () => this.closeBy("failure"));
+    this.filter.host.step(op);
   }
 
   /** Bytes that went on to the upstream so far. */

@@ -33,6 +33,7 @@ export function describeTrap(module: WasmModule, callback: string, error: unknow
     const match = FRAME.exec(line);
     if (match === null || frames.length === MAX_FRAMES) continue;
     const functionIndex = Number(match[1]);
+    if (module.isOwnCheck(functionIndex)) continue;
     frames.push({ offset: module.fileOffset(parseInt(match[2]!, 16)), functionIndex, name: module.functionName(functionIndex) });
   }
   const reason = `${thrown.name}: ${thrown.message}`;
