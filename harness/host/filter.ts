@@ -4,6 +4,7 @@ import { basename } from "node:path";
 import { fail, SelvedgeError, type Finding } from "../errors.ts";
 import { EMPTY_BYTES, toBytes, toText } from "./bytes.ts";
 import type { Fault } from "./faults.ts";
+import { loadCelFor } from "./foreign.ts";
 import { runExchange, type ExchangeOptions, type ExchangeOutcome, type ExchangeRequest } from "./exchange.ts";
 import { Host, type HostOptions } from "./host.ts";
 import { WasmModule } from "./module.ts";
@@ -82,10 +83,11 @@ function bytesOf(value: FilterOptions["config"]): Uint8Array {
  */
 export async function loadFilter(module: string | Uint8Array, options: FilterOptions = {}): Promise<Filter> {
   const code = typeof module === "string" ? await readFile(module).catch((error: NodeJS.ErrnoException) => unreadable(module, error)) : module;
+  await loadCelFor(code);
   return makeFilter(code, typeof module === "string" ? module : undefined, options);
 }
 
-/** `loadFilter` for those who cannot wait. */
+/** `loadFilter` for those who cannot wait; without the foreign functions of CEL. */
 export function loadFilterSync(module: string | Uint8Array, options: FilterOptions = {}): Filter {
   let code: Uint8Array;
   if (typeof module === "string") {

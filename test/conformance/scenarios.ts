@@ -1,3 +1,4 @@
+import { EXPRESSIONS } from "./expressions.ts";
 import type { Scenario, ScenarioRequest } from "./scenario.ts";
 
 /** Requests for the probe flow: what each callback returns (see probes/flow.wat), with a body of two chunks or none. */
@@ -101,6 +102,8 @@ export const scenarios: Scenario[] = [
   { id: "reply-head", probe: "reply", requests: ["qa", "qb", "qc"].map((code) => ({ path: "/", method: "HEAD", headers: [["x-do", code]] })) },
   { id: "callouts", requests: [{ path: "/args" }, { path: "/host" }, { path: "/ok" }, { path: "/slow" }, { path: "/refused" }, { path: "/reset" }].map((request) => ({ ...request, giveUpMs: 1500 })), afterMs: 100 },
   { id: "foreign", requests: [{ path: "/" }] },
+  { id: "cel", config: EXPRESSIONS.join("\n"), requests: [{ path: "/get?a=1", headers: [["x-two", "a"], ["x-two", "b"], ["user-agent", "probe"], ["referer", "http://r/"], ["cookie", "a=1"]] }] },
+  { id: "cel-tokens", probe: "cel", requests: [{ path: "/" }] },
   { id: "misc", requests: [{ path: "/", headers: [["x-n", "1"]] }], afterMs: 300 },
   ...["q", "b", "r", "s", "l", "d"].flatMap((where): Scenario[] => [
     { id: `closed-${where}`, probe: "failure", failurePolicy: "FAIL_CLOSED", requests: trap(where) },
