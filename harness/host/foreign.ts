@@ -3,7 +3,7 @@ import { bytesToByteString } from "./bytes.ts";
 import { signWith, verifyWith } from "./crypto.ts";
 import type { HostCalls } from "./imports.ts";
 import { parseProto, protoBytes, protoNumber, protoText } from "./proto.ts";
-import type { RootContext, StatePrototype } from "./root-context.ts";
+import type { StatePrototype } from "./context.ts";
 import { Status, type StatusCode } from "./types.ts";
 import type { Vm } from "./vm.ts";
 
@@ -51,10 +51,10 @@ const BUILT_IN: Readonly<Record<string, ForeignFunction>> = {
     const fields = parseProto(argument);
     if (fields === undefined) return Status.BadArgument;
     // Not the effective context: a stream's own declarations are kept, but nobody looks there.
-    const prototypes = (vm.current as Partial<RootContext>).prototypes;
+    const prototypes = (vm.current!.prototypes ??= new Map<string, StatePrototype>());
     const name = bytesToByteString(protoBytes(fields, 1));
-    if (prototypes?.has(name)) return Status.BadArgument;
-    prototypes?.set(name, {
+    if (prototypes.has(name)) return Status.BadArgument;
+    prototypes.set(name, {
       readonly: protoNumber(fields, 2) !== 0,
       type: TYPES[protoNumber(fields, 3)] ?? "bytes",
       span: SPANS[protoNumber(fields, 5)] ?? "filterChain",

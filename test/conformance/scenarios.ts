@@ -1,4 +1,5 @@
 import { EXPRESSIONS } from "./expressions.ts";
+import { signatureCalls } from "./signatures.ts";
 import type { Scenario, ScenarioRequest } from "./scenario.ts";
 
 /** Requests for the probe flow: what each callback returns (see probes/flow.wat), with a body of two chunks or none. */
@@ -104,6 +105,7 @@ export const scenarios: Scenario[] = [
   { id: "foreign", requests: [{ path: "/" }] },
   { id: "cel", config: EXPRESSIONS.join("\n"), requests: [{ path: "/get?a=1", headers: [["x-two", "a"], ["x-two", "b"], ["user-agent", "probe"], ["referer", "http://r/"], ["cookie", "a=1"]] }] },
   { id: "cel-tokens", probe: "cel", requests: [{ path: "/" }] },
+  { id: "crypto", config: signatureCalls(), requests: [{ path: "/" }] },
   { id: "misc", requests: [{ path: "/", headers: [["x-n", "1"]] }], afterMs: 300 },
   ...["q", "b", "r", "s", "l", "d"].flatMap((where): Scenario[] => [
     { id: `closed-${where}`, probe: "failure", failurePolicy: "FAIL_CLOSED", requests: trap(where) },
