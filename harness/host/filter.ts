@@ -13,8 +13,7 @@ import { PluginConfig, type Rejection, type ReloadStats } from "./plugin-config.
 import type { Json } from "./proto.ts";
 import { MetricsView } from "./stats.ts";
 import { Stream, type StreamOptions } from "./stream.ts";
-import type { ConnectionInit } from "./stream-info.ts";
-import { TcpConnection } from "./tcp.ts";
+import { TcpConnection, type TcpInit } from "./tcp.ts";
 import { FakeClock, type Clock } from "./time.ts";
 import type { Trap } from "./trap.ts";
 import type { FailurePolicy, LogEntry } from "./types.ts";
@@ -189,7 +188,7 @@ export class Filter {
   }
 
   /** A new TCP connection, with this filter as a network filter. */
-  tcp(options: ConnectionInit = {}, worker = 0): TcpConnection {
+  tcp(options: TcpInit = {}, worker = 0): TcpConnection {
     if (this.status.state === "rejected") this.requireRunning();
     return new TcpConnection(this, options, worker);
   }

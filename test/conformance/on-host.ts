@@ -30,10 +30,10 @@ const clusters: Record<string, UpstreamInit> = {
   },
 };
 
-/** Runs scenarios on the host, with Envoy's topology: base, canary, main thread and one worker. */
-export async function runOnHost(scenarios: readonly Scenario[], modules: ReadonlyMap<string, Uint8Array>): Promise<Map<string, Observations>> {
+/** Runs scenarios on the host, with Envoy's topology: base, canary, main thread and workers. */
+export async function runOnHost(scenarios: readonly Scenario[], modules: ReadonlyMap<string, Uint8Array>, workers = 1): Promise<Map<string, Observations>> {
   const results = new Map<string, Observations>();
-  const host = new Host({ topology: "envoy", clusters, clock: new FakeClock(), node: { id: "node-1", cluster: "cluster-1", metadata: { key: "value", n: 3 }, locality: { region: "r1", zone: "z1" } } });
+  const host = new Host({ topology: "envoy", workers, clusters, clock: new FakeClock(), node: { id: "node-1", cluster: "cluster-1", metadata: { key: "value", n: 3 }, locality: { region: "r1", zone: "z1" } } });
   const filters = new Map<string, Filter>();
   for (const scenario of scenarios) {
     results.set(scenario.id, new Map());
@@ -42,7 +42,10 @@ export async function runOnHost(scenarios: readonly Scenario[], modules: Readonl
   for (const scenario of scenarios) {
     const observations = results.get(scenario.id)!;
     const filter = filters.get(scenario.id)!;
-    for (const [index, request] of (scenario.requests ?? []).entries()) await exchange(filter, scenario, request, index, observations);
+    for (const [index, request] of (scenario.requests ?? []).entries()) {
+      filter.tick(request.waitMs ?? 0);
+      await exchange(filter, scenario, request, index, observations);
+    }
     filter.tick(scenario.afterMs ?? 0);
   }
   for (const filter of filters.values()) filter.close();

@@ -19,6 +19,8 @@ export interface ScenarioRequest {
   body?: string[];
   trailers?: [string, string][];
   response?: ScenarioResponse;
+  /** Time that passes before it is sent. */
+  waitMs?: number;
   /** The stream is expected to hang; the client gives up after this time. */
   giveUpMs?: number;
 }

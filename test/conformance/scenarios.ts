@@ -113,6 +113,16 @@ export const scenarios: Scenario[] = [
     { id: `fail-open-${where}`, probe: "failure", failOpen: true, requests: trap(where) },
   ]),
   { id: "reload-now", probe: "failure", failurePolicy: "FAIL_RELOAD", requests: trap("q") },
+  {
+    id: "reload-later",
+    probe: "failure",
+    failurePolicy: "FAIL_RELOAD",
+    requests: [
+      // Long after the start, so that the first attempt comes at once; the next ones have to wait.
+      { path: "/trap", waitMs: 500, headers: [["x-trap", "q"]] }, { path: "/at-once", headers: [["x-trap", "q"]] }, { path: "/too-soon" }, { path: "/still-too-soon" },
+      { path: "/later", waitMs: 500 }, { path: "/again", method: "POST", headers: [["x-trap", "r"]], body: ["b"], response: { body: ["a"] } }, { path: "/last", waitMs: 500 },
+    ],
+  },
   { id: "wasi", environment: { KEY: "value", OTHER: "thing" }, requests: [{ path: "/" }] },
   { id: "capabilities", capabilities: ["proxy_log", "proxy_on_configure", "proxy_on_request_headers"], requests: [{ path: "/", method: "POST", body: ["b"] }] },
   { id: "sharing", config: "first", requests: [{ path: "/" }] },
