@@ -5,6 +5,7 @@ import type { Host } from "./host.ts";
 import { buildImports } from "./imports.ts";
 import { GuestMemory } from "./memory.ts";
 import type { CallbackName, WasmModule } from "./module.ts";
+import { decodePairs, pairsProblem } from "./pairs.ts";
 import type { RootContext } from "./root-context.ts";
 import type { Metric } from "./stats.ts";
 import type { Thread } from "./thread.ts";
@@ -71,6 +72,7 @@ export class Vm {
   private allocate: GuestFunction | undefined;
   private allocatorName = "malloc";
   private restricted: ReadonlySet<string> | undefined;
+  private readonly complaints = new Set<string>();
   private readonly afterCall: (() => void)[] = [];
   private exports: WebAssembly.Exports = {};
 
@@ -255,6 +257,23 @@ export class Vm {
   beforeHostCall(name: string): number {
     if (this.restricted !== undefined && !this.restricted.has(name)) throw new Error("restricted_callback");
     return this.faults === undefined ? -1 : this.faults.beforeHostCall(name);
+  }
+
+  /** Says what is wrong with a host call that Envoy answers without a word: once for each call. */
+  complain<T>(call: string, what: string, result: T): T {
+    if (!this.complaints.has(call)) {
+      this.complaints.add(call);
+      this.host.log("warn", `${this.module.name}: ${call} ${what} (said once)`, this.current?.plugin, this.thread.name, "host");
+    }
+    return result;
+  }
+
+  /** Flat entries that the module wrote; malformed or oversized ones are none, as in Envoy. */
+  pairs(call: string, data: Uint8Array): string[] {
+    const flat = decodePairs(data);
+    if (flat.length > 0 || data.length === 0) return flat;
+    const problem = pairsProblem(data);
+    return problem === undefined ? flat : this.complain(call, `was given headers that count as none: ${problem}`, flat);
   }
 
   /** Marks the VM as failed: no callback runs any more. */
