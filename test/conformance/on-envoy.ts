@@ -1,4 +1,5 @@
 import { writeFileSync } from "node:fs";
+import { Agent } from "node:http";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startEnvoy, type EnvoyBinary } from "../../harness/envoy/index.ts";
@@ -121,11 +122,13 @@ export async function runOnEnvoy(envoy: EnvoyBinary, scenarios: readonly Scenari
       await Promise.all(
         scenarios.map(async (scenario) => {
           const port = await running.port(scenario.id);
+          const agent = scenario.oneConnection === true && new Agent({ keepAlive: true, maxSockets: 1 });
           for (const [index, request] of (scenario.requests ?? []).entries()) {
             if (request.waitMs) await sleep(request.waitMs);
             const hangs = onHost.get(scenario.id)?.get(`client.${index}`)?.[0] === NO_ANSWER;
-            await send(port, scenario, { ...request, giveUpMs: hangs ? (request.giveUpMs ?? 1000) : 15_000 }, index, results.get(scenario.id)!);
+            await send(port, scenario, { ...request, giveUpMs: hangs ? (request.giveUpMs ?? 1000) : 15_000 }, index, results.get(scenario.id)!, agent);
           }
+          if (agent) agent.destroy();
           if (scenario.afterMs) await sleep(scenario.afterMs + 200);
         }),
       );

@@ -1,4 +1,4 @@
-import { FakeClock, Host, loadFilter, type Filter, type UpstreamInit } from "../../harness/host/index.ts";
+import { Connection, FakeClock, Host, loadFilter, type Filter, type UpstreamInit } from "../../harness/host/index.ts";
 import { comparableHeaders, NO_ANSWER, observe, parseLine, type Observations, type Scenario, type ScenarioRequest } from "./scenario.ts";
 
 /** What the clusters of the Envoy configuration answer, for callouts on the host. */
@@ -30,6 +30,9 @@ const clusters: Record<string, UpstreamInit> = {
   },
 };
 
+/** Both ends of every connection. */
+const ends = { source: { address: "127.0.0.1", port: 40000 }, destination: { address: "127.0.0.1", port: 10000 } };
+
 /** Runs scenarios on the host, with Envoy's topology: base, canary, main thread and workers. */
 export async function runOnHost(scenarios: readonly Scenario[], modules: ReadonlyMap<string, Uint8Array>, workers = 1): Promise<Map<string, Observations>> {
   const results = new Map<string, Observations>();
@@ -42,9 +45,10 @@ export async function runOnHost(scenarios: readonly Scenario[], modules: Readonl
   for (const scenario of scenarios) {
     const observations = results.get(scenario.id)!;
     const filter = filters.get(scenario.id)!;
+    const connection = scenario.oneConnection ? new Connection(ends) : undefined;
     for (const [index, request] of (scenario.requests ?? []).entries()) {
       filter.tick(request.waitMs ?? 0);
-      await exchange(filter, scenario, request, index, observations);
+      await exchange(filter, scenario, request, index, observations, connection);
     }
     filter.tick(scenario.afterMs ?? 0);
   }
@@ -74,7 +78,7 @@ function load(scenario: Scenario, modules: ReadonlyMap<string, Uint8Array>, host
   });
 }
 
-async function exchange(filter: Filter, scenario: Scenario, request: ScenarioRequest, index: number, observations: Observations): Promise<void> {
+async function exchange(filter: Filter, scenario: Scenario, request: ScenarioRequest, index: number, observations: Observations, connection?: Connection): Promise<void> {
   const response = request.response ?? {};
   const outcome = await filter.http(
     {
@@ -91,8 +95,8 @@ async function exchange(filter: Filter, scenario: Scenario, request: ScenarioReq
       stream: {
         proxyHeaders: true,
         bufferLimit: scenario.bufferLimit,
-        source: { address: "127.0.0.1", port: 40000 },
-        destination: { address: "127.0.0.1", port: 10000 },
+        ...ends,
+        connection,
         routes: { name: "route-a", cluster: "upstream", virtualHost: "host-a", metadata: { "test.route": { owner: "probe", weight: 2, deep: { list: [1, "two", true] } } } },
         upstream: { address: "127.0.0.1", port: 20000 },
       },

@@ -42,6 +42,8 @@ export interface Scenario {
   /** VM that it shares with another scenario: that one's id. */
   sharesVmWith?: string;
   requests?: ScenarioRequest[];
+  /** All requests come on one connection. */
+  oneConnection?: boolean;
   /** Time that passes after the requests: ticks and answers. */
   afterMs?: number;
 }

@@ -106,6 +106,8 @@ export const scenarios: Scenario[] = [
   { id: "cel", config: EXPRESSIONS.join("\n"), requests: [{ path: "/get?a=1", headers: [["x-two", "a"], ["x-two", "b"], ["user-agent", "probe"], ["referer", "http://r/"], ["cookie", "a=1"]] }] },
   { id: "cel-tokens", probe: "cel", requests: [{ path: "/" }] },
   { id: "crypto", config: signatureCalls(), requests: [{ path: "/" }] },
+  { id: "spans", oneConnection: true, requests: [{ path: "/first" }, { path: "/second" }, { path: "/third" }] },
+  { id: "spans-apart", probe: "spans", requests: [{ path: "/first" }, { path: "/second" }] },
   { id: "misc", requests: [{ path: "/", headers: [["x-n", "1"]] }], afterMs: 300 },
   ...["q", "b", "r", "s", "l", "d"].flatMap((where): Scenario[] => [
     { id: `closed-${where}`, probe: "failure", failurePolicy: "FAIL_CLOSED", requests: trap(where) },
