@@ -105,6 +105,7 @@ export class Vm {
       return false;
     }
     this.exports = instance.exports;
+    this.host.instantiated(this.exports, this.module);
     this.memory = new GuestMemory((memory ?? this.module.exportedMemory(instance)) as WebAssembly.Memory);
     const deadline = this.exports[DEADLINE_EXPORT];
     if (deadline !== undefined) this.deadline.connect(deadline as WebAssembly.Table);
