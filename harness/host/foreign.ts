@@ -3,7 +3,7 @@ import { bytesToByteString } from "./bytes.ts";
 import { signWith, verifyWith } from "./crypto.ts";
 import type { HostCalls } from "./imports.ts";
 import { parseProto, protoBytes, protoNumber, protoText } from "./proto.ts";
-import type { RootContext, StatePrototype } from "./root-context.ts";
+import type { StatePrototype } from "./context.ts";
 import { Status, type StatusCode } from "./types.ts";
 import type { Vm } from "./vm.ts";
 
@@ -51,24 +51,32 @@ const BUILT_IN: Readonly<Record<string, ForeignFunction>> = {
     const fields = parseProto(argument);
     if (fields === undefined) return Status.BadArgument;
     // Not the effective context: a stream's own declarations are kept, but nobody looks there.
-    const prototypes = (vm.current as Partial<RootContext>).prototypes;
+    const prototypes = (vm.current!.prototypes ??= new Map<string, StatePrototype>());
     const name = bytesToByteString(protoBytes(fields, 1));
-    if (prototypes?.has(name)) return Status.BadArgument;
-    prototypes?.set(name, {
+    if (prototypes.has(name)) return Status.BadArgument;
+    prototypes.set(name, {
       readonly: protoNumber(fields, 2) !== 0,
       type: TYPES[protoNumber(fields, 3)] ?? "bytes",
       span: SPANS[protoNumber(fields, 5)] ?? "filterChain",
     });
     return Status.Ok;
   },
-  expr_create: refuseExpressions,
-  expr_evaluate: refuseExpressions,
-  expr_delete: refuseExpressions,
+  expr_create: (argument, vm) => withCel(vm, (cel) => cel.expressionsOf(vm).create(vm, argument)),
+  expr_evaluate: (argument, vm) => withCel(vm, (cel) => cel.expressionsOf(vm).evaluate(vm, argument)),
+  expr_delete: (argument, vm) => withCel(vm, (cel) => cel.expressionsOf(vm).delete(argument)),
 };
 
-/** CEL needs Envoy's own evaluator: said aloud instead of answered wrongly. */
-function refuseExpressions(_: Uint8Array, vm: Vm): StatusCode {
-  vm.host.log("error", "foreign functions expr_create, expr_evaluate and expr_delete (CEL) exist in Envoy only; this host has none: read properties, or test with the envoy engine", vm.current?.plugin, vm.thread.name, "host");
+/** CEL takes longer to load than everything else of the host, so only modules that name it wait for it. */
+let loadedCel: typeof import("./cel.ts") | undefined;
+
+/** Loads CEL when a module mentions its functions. */
+export async function loadCelFor(code: Uint8Array): Promise<void> {
+  if (loadedCel === undefined && Buffer.from(code.buffer, code.byteOffset, code.length).includes("expr_create")) loadedCel = await import("./cel.ts");
+}
+
+function withCel(vm: Vm, use: (cel: typeof import("./cel.ts")) => ForeignResult): ForeignResult {
+  if (loadedCel !== undefined) return use(loadedCel);
+  vm.host.log("error", "CEL (expr_create, expr_evaluate, expr_delete) is there for modules that name expr_create and are loaded with loadFilter, not loadFilterSync", vm.current?.plugin, vm.thread.name, "host");
   return Status.Unimplemented;
 }
 
