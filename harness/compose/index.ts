@@ -151,6 +151,7 @@ export function composeEnvoy(policies: Policies, options: ComposeOptions): Compo
     files: new Files(options.baseDir, options.readFiles ?? true),
     version: version ?? DEFAULT_ENVOY,
     peerState,
+    rootNamespace: options.rootNamespace ?? DEFAULT_ROOT_NAMESPACE,
     nodeId: options.nodeId ?? "selvedge",
     nodeCluster: options.nodeCluster ?? "edge",
     adminPort: adminPort(options),

@@ -80,7 +80,7 @@ class Parser {
   ternary(): Compiled {
     const condition = this.#either();
     if (!this.#take("?")) return condition;
-    const yes = this.ternary();
+    const yes = this.#either(); // the grammar has no conditional in the middle
     this.#need(":");
     const no = this.ternary();
     return (scope) => {

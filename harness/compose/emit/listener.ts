@@ -20,6 +20,7 @@ export interface ListenerInput {
   /** Put the peer's address, and its identity when the handshake is done, into filter state. */
   peerState: boolean;
   cluster: RouteContext["cluster"];
+  perRoute: RouteContext["perRoute"];
   files: Files;
   version: EnvoyVersion;
 }
@@ -48,7 +49,7 @@ function filterChain(input: ListenerInput, listeners: ListenerModel[]): Config {
   const tls = only!.tls;
   const hcm = httpConnectionManager({
     name: name.replaceAll("/", "_"),
-    routes: routeConfiguration(name, listeners, { socket, cluster: input.cluster }),
+    routes: routeConfiguration(name, listeners, { socket, cluster: input.cluster, perRoute: input.perRoute }),
     filters: input.filters,
     accessLog: input.gateway.accessLog,
   });

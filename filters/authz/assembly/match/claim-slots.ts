@@ -70,7 +70,7 @@ export class ClaimSlots {
 
   /** The slot of an expression, as {@link claim} or {@link metadata} make them. */
   slot(path: View, type: ClaimType): u32 {
-    const list = joined(utf8("type(#)==list?#.all(x,type(x)==string)?#:#.filter(x,type(x)==string):[]"), path);
+    const list = joined(utf8("type(#)!=list?[]:#.all(x,type(x)==string)?#:#.filter(x,type(x)==string)"), path);
     const source = type == ClaimType.List ? list
       : scratch.join(joined(utf8("type(#)==string?[#]:"), path), type == ClaimType.String ? utf8("[]") : list);
     const found = this.names.find(SOURCES, hashBytes(address(source), size(source)), address(source), size(source));
