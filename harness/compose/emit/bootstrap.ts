@@ -20,6 +20,8 @@ export interface BootstrapInput {
   module: (plugin: Plugin) => { file: string; capabilities: string[] };
   files: Files;
   peerState: boolean;
+  /** Tell filters the peer by the header x-forwarded-client-cert. */
+  forwardedCertificate: boolean;
   rootNamespace: string;
   version: EnvoyVersion;
   nodeId: string;
@@ -54,7 +56,7 @@ export function bootstrap(input: BootstrapInput): Config {
     const filters = [...telemetry, ...wasm.filter((each) => !telemetry.includes(each))].map(({ filter }) => filter);
     if (jwt) filters.splice(telemetry.length, 0, jwt.filter);
     for (const socket of gateway.sockets) {
-      listeners.push(listener({ gateway, socket, filters, peerState: input.peerState, cluster: name, perRoute: jwt?.perRoute, files, version: input.version }));
+      listeners.push(listener({ gateway, socket, filters, peerState: input.peerState, forwardedCertificate: input.forwardedCertificate, cluster: name, perRoute: jwt?.perRoute, files, version: input.version }));
     }
   }
   const names = [...clusters.keys()].sort();

@@ -19,6 +19,7 @@ export interface ListenerInput {
   filters: Config[];
   /** Put the peer's address, and its identity when the handshake is done, into filter state. */
   peerState: boolean;
+  forwardedCertificate: boolean;
   cluster: RouteContext["cluster"];
   perRoute: RouteContext["perRoute"];
   files: Files;
@@ -52,6 +53,7 @@ function filterChain(input: ListenerInput, listeners: ListenerModel[]): Config {
     routes: routeConfiguration(name, listeners, { socket, cluster: input.cluster, perRoute: input.perRoute }),
     filters: input.filters,
     accessLog: input.gateway.accessLog,
+    forwardedCertificate: input.forwardedCertificate,
   });
   return {
     name,

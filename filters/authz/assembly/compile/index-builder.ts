@@ -215,5 +215,5 @@ function fieldOf(condition: Condition): Field {
 }
 
 function slotOf(condition: Condition): u32 {
-  return condition.field == Field.RequestPrincipal ? changetype<ClaimRecord>(condition.slot).subject : condition.slot;
+  return condition.field == Field.RequestPrincipal ? <u32>changetype<ClaimRecord>(condition.slot).subject : condition.slot;
 }

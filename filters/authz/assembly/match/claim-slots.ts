@@ -74,14 +74,14 @@ export class ClaimSlots {
     const source = type == ClaimType.List ? list
       : scratch.join(joined(utf8("type(#)==string?[#]:"), path), type == ClaimType.String ? utf8("[]") : list);
     const found = this.names.find(SOURCES, hashBytes(address(source), size(source)), address(source), size(source));
-    if (found !== null) return found.allow;
+    if (found !== null) return <u32>found.allow;
     const kept = this.arena.copy(source);
     const record = changetype<ClaimRecord>(this.arena.alloc(offsetof<ClaimRecord>()));
     record.source = kept;
     record.next = this.last;
     this.last = changetype<usize>(record);
     this.names.put(SOURCES, hashBytes(address(kept), size(kept)), address(kept), size(kept)).allow = this.last;
-    return this.last;
+    return <u32>this.last;
   }
 
   /** The slot's strings in the current request, linked. */

@@ -60,7 +60,7 @@ function holds(condition: ConditionRecord, set: usize): bool {
     const claims = changetype<HeaderSlots>(headers).claims;
     const first = claims.values(condition.slot);
     if (field == Field.Claim || first === null) return hasHeaderIn(strings, first, true);
-    const subject = claims.values(changetype<ClaimRecord>(condition.slot).subject);
+    const subject = claims.values(<u32>changetype<ClaimRecord>(condition.slot).subject);
     return subject !== null && inRequestPrincipals(strings, first.value, subject.value);
   }
   if (field == Field.Namespace) return hasNamespaceIn(strings);
