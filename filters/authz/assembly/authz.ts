@@ -11,7 +11,7 @@ import { JsonReader } from "../../sdk/assembly/json/reader";
 import { endLine, put, startLine } from "../../sdk/assembly/line";
 import { logBytes } from "../../sdk/assembly/log";
 import { getIntegerProperty, getProperty } from "../../sdk/assembly/properties";
-import { Claims } from "./claims";
+import { compileClaims, freeClaims } from "./claims";
 import { countAmbiguous, countDecision, countDryRun } from "./counters";
 import { logDenial } from "./decision-log";
 import { Denial } from "./denial";
@@ -44,7 +44,6 @@ export class Authz {
   /** Property path of the physical peer's address, or {@link ABSENT}: not to be had. */
   private directAddress: View = ABSENT;
   private logDenials: bool = false;
-  private readonly claims: Claims = new Claims();
 
   /** Reads the filter's object at the cursor. False: refused, and the reader says why; then only {@link free} makes sense. */
   configure(reader: JsonReader): bool {
@@ -70,7 +69,7 @@ export class Authz {
       refuse(reader, utf8("ipBlocks or source.ip in a policy"), utf8("'directAddress' beside the policies, since only a filter state tells the physical peer; or remoteIpBlocks"));
       return false;
     }
-    if ((this.engine.needs & Needs.Claims) != 0 && !this.claims.create(this.engine.headers.claims)) {
+    if ((this.engine.needs & Needs.Claims) != 0 && !compileClaims(this.engine.headers.claims)) {
       refuse(reader, utf8("claims that Envoy takes no CEL expression for"), utf8("names in UTF-8, and an Envoy built with CEL"));
       return false;
     }
@@ -149,7 +148,7 @@ export class Authz {
 
   /** Frees what the policies take outside of the managed heap. */
   free(): void {
-    this.claims.free();
+    freeClaims(this.engine.headers.claims);
     this.engine.free();
     this.denial.free();
     if (this.directAddress != ABSENT) heap.free(address(this.directAddress));

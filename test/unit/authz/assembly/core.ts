@@ -23,7 +23,7 @@ class TestClaims extends ClaimSource {
 
   read(slot: ClaimRecord): View {
     this.reads++;
-    return this.lists[slot.index];
+    return this.lists[slot.token];
   }
 }
 
@@ -58,7 +58,7 @@ export function configure(at: usize, bytes: u32): string {
     const slots = next.headers.claims;
     slots.source = claims;
     claimCount = 0;
-    for (let at = slots.last; at != 0; at = changetype<ClaimRecord>(at).next) changetype<ClaimRecord>(at).index = claimCount++;
+    for (let at = slots.last; at != 0; at = changetype<ClaimRecord>(at).next) changetype<ClaimRecord>(at).token = claimCount++;
   } else next.free();
   const error = ok ? "" : toString(reader.error);
   leave();
