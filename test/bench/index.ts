@@ -12,6 +12,7 @@ import { measure } from "./measure.ts";
 import { FILTERS, findModules, type FilterName, type Module } from "./modules.ts";
 import { formatHost, formatReport } from "./report.ts";
 import { checkLimits, noise, summarizeVariants, type LimitResult, type VariantResult } from "./results.ts";
+import { measureShapes, printShapes, type ShapeResult } from "./shapes.ts";
 import { formatSoak, soak, type SoakResult } from "./soak.ts";
 import { makeVariants, POLICY_COUNTS, selectVariants } from "./variants.ts";
 
@@ -23,6 +24,8 @@ export interface BenchOptions {
   quick?: boolean;
   /** Instead of comparing: load on edge, or the one filter that `only` names, for this many seconds, and what becomes of its memory. */
   soakSeconds?: number;
+  /** Instead: what a decision costs as policies of several shapes grow; on Node's WebAssembly, without Envoy. */
+  shapes?: boolean;
   /** Where the filters are; `dist` of the package unless given. */
   dist?: string;
   /** Path of an Envoy, as for `--envoy`. */
@@ -51,7 +54,7 @@ export interface BenchResult {
 export interface BenchOutcome {
   /** The report for a person. */
   text: string;
-  data: BenchResult | Pick<Required<BenchResult>, "machine" | "rounds" | "host"> | { soak: SoakResult };
+  data: BenchResult | Pick<Required<BenchResult>, "machine" | "rounds" | "host"> | { soak: SoakResult } | { shapes: ShapeResult[] };
 }
 
 const ROUNDS = 31;
@@ -68,6 +71,10 @@ const QUICK_COUNTS = [10, 1_000];
  */
 export async function runBench(options: BenchOptions = {}): Promise<BenchOutcome> {
   const { progress } = options;
+  if (options.shapes) {
+    const shapes = await measureShapes(options.quick ? QUICK_COUNTS : undefined);
+    return finish({ text: printShapes(shapes), data: { shapes } }, options);
+  }
   const dist = options.dist ?? join(packageRoot, "dist");
   const rounds = options.rounds ?? (options.quick ? QUICK_ROUNDS : ROUNDS);
   const machine = { cpu: cpus()[0]?.model ?? "unknown", cores: cpus().length, kernel: release(), node: process.version };

@@ -20,7 +20,7 @@ import { partsOf } from "../snapshot.ts";
 import { Stubs } from "../stubs.ts";
 import { CLUSTERS } from "./common.ts";
 import { Callouts } from "./envoy/callouts.ts";
-import { bootstrap, discovery, doorsOf, listenerName, pluginName, type Files } from "./envoy/config.ts";
+import { bootstrap, discovery, doorsOf, doorOf, listenerName, pluginName, type Files } from "./envoy/config.ts";
 import { changes, snapshot, type Snapshot } from "./envoy/metrics.ts";
 import { Upstream } from "./envoy/upstream.ts";
 
@@ -169,7 +169,7 @@ class EnvoyEngine implements Engine {
       const upstream = this.#upstream!;
       upstream.plan = step.upstream;
       upstream.seen = undefined;
-      const door = { route: request.route, tls: request.tls, protocol: step.upstream.protocol };
+      const door = doorOf(request, step.upstream.protocol);
       const port = this.#ports.get(listenerName(plan, door)) ?? fail("envoy-listener-missing", `Envoy has no listener for route ${request.route}`);
       const started = performance.now();
       const answer = await send(request, port, this.#certificates);

@@ -1,11 +1,12 @@
 /** The configuration of the one Envoy that serves a whole run: a listener for each route of each case. Pure. */
+import { createHash } from "node:crypto";
 import { extension, typed, type Config } from "../../../compose/emit/config.ts";
 import { httpConnectionManager } from "../../../compose/emit/hcm.ts";
 import { PEER_KEY } from "../../../compose/emit/listener.ts";
 import type { Bootstrap } from "../../../envoy/index.ts";
 import { compareVersions } from "../../../envoy/index.ts";
 import type { Protocol } from "../../messages.ts";
-import { planRequest, type CasePlan } from "../../plan.ts";
+import { planRequest, type CasePlan, type RequestPlan } from "../../plan.ts";
 import { ARM_STATE, CLUSTERS, DIRECT_KEY } from "../common.ts";
 
 /** Prefix of the connection managers' statistics. */
@@ -29,9 +30,16 @@ export interface Door {
   tls: boolean;
   /** What the upstream speaks. */
   protocol: Protocol;
+  /** What filters ahead leave. */
+  metadata?: Record<string, unknown>;
 }
 
-export const listenerName = (plan: CasePlan, { route, tls, protocol }: Door): string => `${pluginName(plan)}/${tls ? "tls" : "plain"}/${protocol}/${route ?? ""}`;
+export const doorOf = ({ route, tls, metadata }: Pick<RequestPlan, "route" | "tls" | "metadata">, protocol: Protocol): Door => ({ route, tls, protocol, ...(metadata && { metadata }) });
+
+export function listenerName(plan: CasePlan, { route, tls, protocol, metadata }: Door): string {
+  const more = metadata === undefined ? "" : `/${createHash("sha256").update(JSON.stringify(metadata)).digest("hex").slice(0, 16)}`;
+  return `${pluginName(plan)}/${tls ? "tls" : "plain"}/${protocol}/${route ?? ""}${more}`;
+}
 
 export interface ClusterPort {
   name: string;
@@ -71,7 +79,7 @@ export function doorsOf(plan: CasePlan): Door[] {
     if (request === undefined) return [];
     // A route's name may contain ${n}.
     const requests = typeof request.route === "string" && request.route.includes("${") ? Array.from({ length: repeat }, (_, n) => planRequest(request, n)) : [planRequest(request, 0)];
-    return requests.map(({ route, tls }): Door => ({ route, tls, protocol }));
+    return requests.map((each) => doorOf(each, protocol));
   });
   // Where the configuration must be refused there is no request, and still something to configure.
   if (wanted.length === 0) return [{ route: "default", tls: false, protocol: "http1" }];
@@ -107,7 +115,7 @@ function filterState(tls: boolean, version: string): Config {
 }
 
 function connectionManager(plan: CasePlan, door: Door, files: Files): Config {
-  const manager = httpConnectionManager({ name: STAT_PREFIX, routes: routes(plan, door), filters: [wasmFilter(plan)], accessLog: false });
+  const manager = httpConnectionManager({ name: STAT_PREFIX, routes: routes(plan, door), filters: [...(door.metadata ? [setMetadata(door.metadata)] : []), wasmFilter(plan)], accessLog: false });
   Object.assign(manager.typed_config as Config, {
     http_protocol_options: { enable_trailers: true },
     access_log: [
@@ -118,6 +126,12 @@ function connectionManager(plan: CasePlan, door: Door, files: Files): Config {
     ],
   });
   return manager;
+}
+
+function setMetadata(metadata: Record<string, unknown>): Config {
+  return extension("envoy.filters.http.set_metadata", "envoy.extensions.filters.http.set_metadata.v3.Config", {
+    metadata: Object.entries(metadata).map(([name, value]) => ({ metadata_namespace: name, value: value as Config })),
+  });
 }
 
 function routes(plan: CasePlan, { route, protocol }: Door): Config {

@@ -92,7 +92,7 @@ function answerItself(stream: Stream, filter: Filter, headers: HeaderPairs, { st
   });
 }
 
-function streamOptions(plan: CasePlan, { tls, sni, peer, source, direct, destination, route, properties, protocol }: RequestPlan, upstream: UpstreamPlan): StreamOptions {
+function streamOptions(plan: CasePlan, { tls, sni, peer, source, direct, destination, route, metadata, properties, protocol }: RequestPlan, upstream: UpstreamPlan): StreamOptions {
   const arms = (route !== null && plan.routes[route]?.arms) || [];
   return {
     routes: (_, state) => {
@@ -104,6 +104,7 @@ function streamOptions(plan: CasePlan, { tls, sni, peer, source, direct, destina
     tls: tls ? { serverName: sni ?? "" } : false,
     source: { address: source, port: 40_000, uriSans: peer?.uriSans ?? [], ...(peer && { subject: SUBJECT }) },
     ...(destination && { destination }),
+    ...(metadata && { metadata: metadata as NonNullable<StreamOptions["metadata"]> }),
     filterState: { [DIRECT_KEY]: direct, ...(tls && { [PEER_KEY]: peer?.uriSans.join(",") || "-" }) },
     properties: properties as Record<string, PropertyInit>,
   };
