@@ -25,7 +25,7 @@ const docker = await pingDocker();
 const noContainers = "error" in docker ? `no Docker daemon answers (${docker.error})` : await findEnvoyImage(progress).then(() => null, reason);
 
 /** Test projects of vitest.config.ts → why they can't run here. */
-const suites = { unit: null, envoy: noEnvoy, conformance: noEnvoy, containers: noContainers };
+const suites = { unit: null, envoy: noEnvoy, conformance: noEnvoy, foreign: null, containers: noContainers };
 const runnable = Object.keys(suites).filter((name) => suites[name] === null);
 
 const { code, counts } = await runVitest(runnable, noEnvoy === null ? { ENVOY_PATH: envoy.path } : {});

@@ -130,6 +130,10 @@ class ServingNode implements RunningEnvoy {
     return this.#log.text();
   }
 
+  readLog(from: number): { text: string; next: number } {
+    return this.#log.read(from);
+  }
+
   waitForLog(pattern: RegExp, timeoutMs = 5_000): Promise<RegExpExecArray> {
     return waitForLog(pattern, timeoutMs, () => this.log(), () => this.#stopping !== undefined);
   }

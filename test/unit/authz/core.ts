@@ -1,8 +1,8 @@
 import { instantiate } from "@assemblyscript/loader";
 import { compileModule } from "../../../harness/build/index.ts";
-import { compileCel, type Compiled } from "../../../harness/host/cel.ts";
 import type { Json } from "../../../harness/host/proto.ts";
 import { metadataValue, serialize } from "../../../harness/host/values.ts";
+import { compileCel, type Compiled } from "./cel.ts";
 
 /** Whose metadata holds the token's payload. */
 export const JWT_FILTER = "envoy.filters.http.jwt_authn";
