@@ -188,15 +188,10 @@ export class ServedStream implements StreamSink {
     this.http.sendLocalReply({ status, body: Buffer.from(body), headers, grpcStatus: -1, details });
   }
 
-  /** A step of the proxy; a module that takes too long leaves a 503 or a broken stream. */
+  /** A step of the proxy. */
   #step(op: () => void): void {
     if (this.http.ended) return;
-    this.#chain.host.step(op, () => {
-      const { decode, encode } = this.http;
-      decode.running = encode.running = 0;
-      decode.aborted = encode.aborted = false;
-      this.http.sendFailureReply();
-    });
+    this.#chain.host.step(op);
     this.#flow();
   }
 
