@@ -7,6 +7,7 @@ import { JsonReader } from "../../sdk/assembly/json/reader";
 import { log } from "../../sdk/assembly/log";
 import { EMPTY } from "../../sdk/assembly/stream";
 import { Authz } from "./authz";
+import { showConfiguration } from "./bundle/metrics";
 
 export class AuthzRoot extends RootContext {
   authz: Authz = new Authz();
@@ -29,12 +30,22 @@ export class AuthzRoot extends RootContext {
     const reader = new JsonReader(configuration == ABSENT ? EMPTY : configuration);
     if (!next.configure(reader) || !reader.finish()) {
       next.free();
+      showConfiguration(true);
       return refuse("authz", reader);
     }
+    showConfiguration(false);
     this.authz.free();
     this.authz = next;
     if (next.warning.length > 0) log(LogLevelValues.warn, "selvedge: authz: " + next.warning);
     return true;
+  }
+
+  onTick(): void {
+    this.authz.tick();
+  }
+
+  onHttpCallResponse(token: u32, headers: u32, body_size: u32, trailers: u32): void {
+    this.authz.onHttpCallResponse(headers, body_size);
   }
 
   onDelete(): void {

@@ -7,6 +7,7 @@ import type { GatewayModel, Model, RuleModel, Workload } from "../resolve/model.
 import { Report } from "../report.ts";
 import type { Config, Json } from "./config.ts";
 import { clean } from "./config.ts";
+import { audienceOf, mountedPart, type SigningOptions } from "./signing.ts";
 
 export type PluginKind = "authz" | "canary" | "telemetry" | "edge";
 
@@ -27,6 +28,8 @@ export interface PluginOptions {
   maxSeries: number;
   logDenials?: boolean;
   denial?: { status?: number; body?: string };
+  /** Policies come in signed bundles instead. */
+  signing?: SigningOptions;
 }
 
 /**
@@ -62,8 +65,8 @@ function authzConfig(gateway: GatewayModel, rules: RuleModel[], model: Model, op
         [self, ...workloads].some((subject) => attaches(policy, subject, options.rootNamespace)),
     )
     .sort((a, b) => (a.id < b.id ? -1 : 1));
-  if (policies.length === 0) return undefined;
-  return {
+  if (policies.length === 0 && !options.signing) return undefined;
+  const config: Config = {
     namespace: self.namespace,
     labels: self.labels,
     rootNamespace: options.rootNamespace,
@@ -76,6 +79,8 @@ function authzConfig(gateway: GatewayModel, rules: RuleModel[], model: Model, op
     workloads: workloads.map(workloadConfig),
     policies: policies.map(policyConfig),
   };
+  if (!options.signing) return config;
+  return mountedPart(config, audienceOf(options.signing.node, gateway.resource.id, model.gateways.length), options.signing);
 }
 
 function workloadConfig({ name, namespace, labels, targets, routes }: Workload): Config {

@@ -1,0 +1,34 @@
+/** Policies that come signed: what of the authz filter's configuration a bundle carries, and what of it stays mounted. Pure. */
+import type { Config, Json } from "./config.ts";
+
+export interface SigningOptions {
+  /** Name of this node, as bundles have it. */
+  node: string;
+  /** One or two trusted keys: base64 of a P-256 key's SubjectPublicKeyInfo in DER. */
+  keys: string[];
+  minimumVersion?: number;
+  /** What happens when the running bundle expires. Default keep: it goes on deciding. */
+  onExpiry?: "keep" | "deny";
+  /** The first bundle, whose envelope was verified before; without it the filter denies everything until it gets one. */
+  bundle?: { audience: string[]; version: number; envelope: Json };
+}
+
+/** How this node's Envoy tells the filter about peers, and how it answers. Everything else decides, so it is signed. */
+const OF_THE_NODE: ReadonlySet<string> = new Set(["identity", "directAddress", "denial", "logDenials"]);
+
+/** Whom a bundle for this Gateway names: the node; and the Gateway where it is one of several, so that bundles can't be swapped. */
+export function audienceOf(node: string, gateway: string, gateways: number): string {
+  return gateways > 1 ? `${node}/${gateway}` : node;
+}
+
+/** The part of an authz configuration that a bundle carries. */
+export function signedPart(authz: Config): Config {
+  return Object.fromEntries(Object.entries(authz).filter(([name]) => !OF_THE_NODE.has(name)));
+}
+
+/** The part that is mounted beside whom to trust. */
+export function mountedPart(authz: Config, audience: string, { keys, minimumVersion, onExpiry, bundle }: SigningOptions): Config {
+  const own = Object.fromEntries(Object.entries(authz).filter(([name]) => OF_THE_NODE.has(name)));
+  const mine = bundle?.audience.includes(audience) ? bundle : undefined;
+  return { ...own, signing: { keys, audience, minimumVersion: minimumVersion ?? mine?.version, onExpiry }, bundle: mine?.envelope };
+}
