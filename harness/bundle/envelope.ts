@@ -36,7 +36,7 @@ export const PayloadSchema = Type.Object(
 );
 export type Payload = Static<typeof PayloadSchema>;
 
-/** Why a bundle isn't taken; the filter's counter `selvedge_authz_bundle_rejected_total` has the same words. */
+/** Why a bundle isn't taken; the filter's counter `selvedge_authz_bundle_rejections_total` has the same words. */
 export type Reason = "malformed" | "signature" | "audience" | "version" | "expired";
 
 export interface Trust {

@@ -76,7 +76,7 @@ export class Node {
   }
 
   rejected(reason: string): number {
-    return new MetricsView(this.host.stats).counter(`selvedge_authz_bundle_rejected_total.reason=.${reason};.plugin=.edge-authz;`);
+    return new MetricsView(this.host.stats).counter(`selvedge_authz_bundle_rejections_total.reason=.${reason};.plugin=.edge-authz;`);
   }
 
   /** Lines about bundles and configurations, in order. */

@@ -211,7 +211,7 @@ export class Bundles {
     if (reason != Reason.Unreachable) recordMetric(this.rejectedGauge, u64(reason != Reason.None));
     if (reason != Reason.None) {
       if (unchecked(this.counters[reason]) == 0) {
-        unchecked((this.counters[reason] = define(MetricTypeValues.Counter, utf8("bundle_rejected_total"), reasonWord(reason)) + 1));
+        unchecked((this.counters[reason] = define(MetricTypeValues.Counter, utf8("bundle_rejections_total"), reasonWord(reason)) + 1));
       }
       incrementMetric(unchecked(this.counters[reason]) - 1, 1);
       if (reason != this.said) log(LogLevelValues.error, "selvedge: authz: bundle refused: " + describe(reason, error));
