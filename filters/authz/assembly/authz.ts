@@ -2,11 +2,14 @@
  * Authorization of HTTP requests, for the filter of its own and for the fused one: reads its configuration, fetches what the
  * policies need of each request, and answers those that are denied.
  */
+import { LogLevelValues } from "../../sdk/assembly/abi/enums";
 import { ABSENT, View, address, size, utf8, view } from "../../sdk/assembly/bytes";
 import { IdentitySource, peer } from "../../sdk/assembly/http/identity";
 import { request } from "../../sdk/assembly/http/request";
 import { currentRoute } from "../../sdk/assembly/http/route";
 import { JsonReader } from "../../sdk/assembly/json/reader";
+import { endLine, put, startLine } from "../../sdk/assembly/line";
+import { logBytes } from "../../sdk/assembly/log";
 import { getIntegerProperty, getProperty } from "../../sdk/assembly/properties";
 import { Bundles } from "./bundle/bundles";
 import { countDecision, countDryRun, countUnusual } from "./counters";
@@ -34,8 +37,6 @@ const SUBJECT = utf8("connection\0subject_peer_certificate");
 const FETCHED: u32 = ~(Needs.Identity | (1 << Field.Method) | (1 << Field.Path));
 
 export class Authz {
-  /** What the operator should know though the configuration was taken; empty: nothing. */
-  warning: string = "";
   /** False: policies must be signed, and no valid bundle is there. */
   serving: bool = true;
   private engine: Engine = new Engine();
@@ -76,12 +77,10 @@ export class Authz {
     }
     const bundles = this.bundles;
     if (bundles === null) {
-      if (!this.compile(this.engine, reader, settings)) return false;
-      if (this.engine.unattached.length > 0) this.warning = "these policies apply to nothing here: " + this.engine.unattached;
-      return true;
+      return this.compile(this.engine, reader, settings);
     }
     // Whatever decides must be signed, or it could be swapped beside the bundle.
-    if (plain) refuse(reader, utf8("unsigned policies, or what they apply to"), utf8("them in the signed bundle alone"));
+    if (plain) refuse(reader, utf8("what decides, unsigned"), utf8("it in the signed bundle"));
     return bundles.start(reader);
   }
 
@@ -118,6 +117,16 @@ export class Authz {
   onHttpCallResponse(headers: u32, bytes: u32): void {
     const bundles = this.bundles;
     if (bundles !== null) bundles.answered(headers, bytes);
+  }
+
+  /** Says what the operator should know though the configuration was taken. */
+  warn(): void {
+    const unattached = this.engine.unattached;
+    if (size(unattached) == 0) return;
+    startLine();
+    put(utf8("selvedge: authz: these policies apply to nothing here: "));
+    put(unattached);
+    logBytes(LogLevelValues.warn, endLine());
   }
 
   private readDirectAddress(reader: JsonReader): void {
@@ -188,6 +197,8 @@ export class Authz {
   /** Frees what the policies take outside of the managed heap. */
   free(): void {
     this.engine.free();
+    const bundles = this.bundles;
+    if (bundles !== null) bundles.free();
     this.denial.free();
     if (this.directAddress != ABSENT) heap.free(address(this.directAddress));
     this.directAddress = ABSENT;

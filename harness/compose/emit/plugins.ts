@@ -16,6 +16,8 @@ export interface Plugin {
   /** Unique in the configuration; also its vm_id, so that no two Gateways share a VM. */
   name: string;
   json: string;
+  /** Policies come in signed bundles. */
+  signed?: boolean;
 }
 
 export interface PluginOptions {
@@ -46,13 +48,14 @@ export function gatewayPlugins(gateway: GatewayModel, model: Model, options: Plu
   ];
   const present = parts.filter((part): part is [PluginKind, Config] => part[1] !== undefined);
   if (present.length === 0) return [];
+  const signed = options.signing !== undefined;
   const name = (kind: PluginKind): string => `selvedge.${kind}.${gateway.resource.namespace}.${gateway.resource.name}`;
   if (options.modules === "separate") {
-    return present.map(([kind, config]) => ({ kind, name: name(kind), json: compact({ ...config, identity }) }));
+    return present.map(([kind, config]) => ({ kind, name: name(kind), json: compact({ ...config, identity }), signed }));
   }
   const order: PluginKind[] = ["authz", "canary", "telemetry"];
   const fused = Object.fromEntries(present.sort(([a], [b]) => order.indexOf(a) - order.indexOf(b)));
-  return [{ kind: "edge", name: name("edge"), json: compact({ ...fused, identity }) }];
+  return [{ kind: "edge", name: name("edge"), json: compact({ ...fused, identity }), signed }];
 }
 
 function authzConfig(gateway: GatewayModel, rules: RuleModel[], model: Model, options: PluginOptions): Config | undefined {

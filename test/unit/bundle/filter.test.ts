@@ -14,24 +14,23 @@ describe("at start", () => {
   });
 
   test.each<[string, () => unknown, string]>([
-    ["policies without a signature", () => ({ signing: trust(), ...allowing("/") }), "found unsigned policies, or what they apply to"],
-    ["policies beside a bundle", () => ({ ...mounted(1), policies: [] }), "found unsigned policies"],
-    ["labels beside a bundle", () => ({ ...mounted(1), labels: { app: "other" } }), "found unsigned policies"],
-    ["neither bundle nor source", () => ({ signing: trust() }), "found no bundle, expected 'bundle', 'source' or both"],
-    ["a bundle without anyone to trust", () => ({ bundle: signed(payload(1)) }), "expected 'signing', which says whom to trust"],
-    ["no signature", () => ({ signing: trust(), bundle: { ...signed(payload(1)), signatures: [] } }), "$.bundle: refused: signature"],
-    ["a stranger's signature", () => ({ signing: trust(), bundle: signed(payload(1), stranger) }), "$.bundle: refused: signature"],
-    ["another payload under the signature", () => ({ signing: trust(), bundle: { ...signed(payload(1)), payload: signed(payload(2)).payload } }), "$.bundle: refused: signature"],
-    ["a bundle for another node", () => mounted(1, { audience: ["edge-2"] }), "$.bundle: refused: audience"],
-    ["a bundle for nobody", () => mounted(1, { audience: [] }), "$.bundle: refused: audience"],
-    ["a version below the least", () => mounted(1, {}, trust({ minimumVersion: 2 })), "$.bundle: refused: version"],
-    ["policies that can't be compiled", () => mounted(1, { authz: { policies: [{ metadata: { name: "p" }, spec: { action: "AUDIT" } }] } }), "$.bundle: refused: malformed: $.authz.policies[0].spec.action: found 'AUDIT'"],
-    ["policies that need what the node doesn't have", () => mounted(1, { authz: { policies: [{ metadata: { name: "p" }, spec: { rules: [{ from: [{ source: { ipBlocks: ["10.0.0.0/8"] } }] }] } }] } }), "$.bundle: refused: policies: "],
-    ["no policies", () => mounted(1, { authz: {} }), "$.bundle: refused: policies: "],
-    ["a setting of the node in the bundle", () => mounted(1, { authz: { ...allowing("/"), identity: { filterState: "x" } } }), "found what the node itself decides"],
-    ["an unknown field in the bundle", () => ({ signing: trust(), bundle: signed({ ...payload(1), extra: 1 } as never) }), "$.bundle: refused: malformed: $.extra: found an unknown field"],
+    ["policies without a signature", () => ({ signing: trust(), ...allowing("/") }), "found what decides, unsigned, expected it in the signed bundle"],
+    ["policies beside a bundle", () => ({ ...mounted(1), policies: [] }), "found what decides, unsigned"],
+    ["labels beside a bundle", () => ({ ...mounted(1), labels: { app: "other" } }), "found what decides, unsigned"],
+    ["neither bundle nor source", () => ({ signing: trust() }), "found no bundle, expected 'bundle' or 'source'"],
+    ["a bundle without anyone to trust", () => ({ bundle: signed(payload(1)) }), "found nobody to trust, expected 'signing'"],
+    ["no signature", () => ({ signing: trust(), bundle: { ...signed(payload(1)), signatures: [] } }), "$: found a bundle refused: signature"],
+    ["a stranger's signature", () => ({ signing: trust(), bundle: signed(payload(1), stranger) }), "$: found a bundle refused: signature"],
+    ["another payload under the signature", () => ({ signing: trust(), bundle: { ...signed(payload(1)), payload: signed(payload(2)).payload } }), "$: found a bundle refused: signature"],
+    ["a bundle for another node", () => mounted(1, { audience: ["edge-2"] }), "$: found a bundle refused: audience"],
+    ["a bundle for nobody", () => mounted(1, { audience: [] }), "$: found a bundle refused: audience"],
+    ["policies that can't be compiled", () => mounted(1, { authz: { policies: [{ metadata: { name: "p" }, spec: { action: "AUDIT" } }] } }), "$: found a bundle refused: malformed: $.authz.policies[0].spec.action: found 'AUDIT'"],
+    ["policies that need what the node doesn't have", () => mounted(1, { authz: { policies: [{ metadata: { name: "p" }, spec: { rules: [{ from: [{ source: { ipBlocks: ["10.0.0.0/8"] } }] }] } }] } }), "$: found a bundle refused: policies: "],
+    ["no policies", () => mounted(1, { authz: {} }), "$: found a bundle refused: policies: "],
+    ["a setting of the node in the bundle", () => mounted(1, { authz: { ...allowing("/"), identity: { filterState: "x" } } }), "found a setting of the node"],
+    ["an unknown field in the bundle", () => ({ signing: trust(), bundle: signed({ ...payload(1), extra: 1 } as never) }), "$: found a bundle refused: malformed: $.extra: found an unknown field"],
     ["another type of payload", () => ({ signing: trust(), bundle: { ...signed(payload(1)), payloadType: "application/json" } }), "expected application/vnd.selvedge.policy+json"],
-    ["three keys", () => ({ ...mounted(1), signing: trust({}, signer, successor, stranger) }), "expected one or two ECDSA P-256 public keys"],
+    ["three keys", () => ({ ...mounted(1), signing: trust({}, signer, successor, stranger) }), "expected one or two P-256 public keys"],
     ["no key", () => ({ ...mounted(1), signing: { audience: "edge-1", keys: [] } }), "found nobody to trust"],
   ])("%s is refused", async (_, config, why) => {
     const node = new Node();
@@ -39,12 +38,13 @@ describe("at start", () => {
     expect(node.gauge("configuration_rejected")).toBe(1);
   });
 
-  test("with an expired bundle everything is denied: Envoy's VMs must agree, so that none refuses for the time", async () => {
+  // Envoy's VMs must agree on a configuration, so that none refuses it for the time or for what was seen before.
+  test.each([["expired", mounted(1, { expires: NOW })], ["version", mounted(1, {}, trust({ minimumVersion: 2 }))]])("with a bundle refused for %s everything is denied", async (reason, config) => {
     const node = new Node();
-    expect(await node.offer(mounted(1, { expires: NOW }))).toBe("");
+    expect(await node.offer(config)).toBe("");
     expect(await node.allowed("/v1")).toEqual([]);
     expect(await node.details("/v1")).toBe("selvedge_no_valid_bundle");
-    expect(node.lines).toContain("bundle refused: expired");
+    expect(node.lines).toContain(`bundle refused: ${reason}`);
     expect(node.lines).toContain("no valid bundle: everything is denied");
     expect(node.gauge("bundle_rejected")).toBe(1);
   });
@@ -54,7 +54,7 @@ describe("on update", () => {
   test("what any VM would refuse leaves the running policies alone, and a gauge says so", async () => {
     const node = new Node();
     await node.offer(mounted(1));
-    expect(await node.offer({ signing: trust(), bundle: signed(payload(2), stranger) })).toContain("refused: signature");
+    expect(await node.offer({ signing: trust(), bundle: signed(payload(2), stranger) })).toContain("a bundle refused: signature");
     expect(await node.allowed("/v1", "/v2")).toEqual(["/v1"]);
     expect(node.gauge("configuration_rejected")).toBe(1);
     expect(await node.offer(mounted(3))).toBe("");
@@ -96,7 +96,7 @@ describe("on update", () => {
     expect(await node.allowed("/v999")).toEqual(["/v999"]);
     expect(await node.offer({ signing: trust({}, successor), bundle: signed(payload(3), successor) })).toBe("");
     expect(await node.allowed("/v3", "/v999")).toEqual(["/v3"]);
-    expect(await node.offer({ signing: trust({}, successor), bundle: signed(payload(1000), signer) })).toContain("refused: signature");
+    expect(await node.offer({ signing: trust({}, successor), bundle: signed(payload(1000), signer) })).toContain("a bundle refused: signature");
   });
 
   test("who claims to have signed doesn't matter", async () => {
@@ -104,7 +104,7 @@ describe("on update", () => {
     const bundle = signed(payload(1), stranger, signer);
     for (const each of bundle.signatures) each.keyid = "none";
     expect(await node.offer({ signing: trust(), bundle })).toBe("");
-    expect(await node.offer({ signing: trust(), bundle: { ...bundle, signatures: bundle.signatures.slice(0, 1) } })).toContain("refused: signature");
+    expect(await node.offer({ signing: trust(), bundle: { ...bundle, signatures: bundle.signatures.slice(0, 1) } })).toContain("a bundle refused: signature");
   });
 });
 
@@ -117,7 +117,7 @@ describe("when the running bundle expires", () => {
     node.running!.tick(60_000);
     expect(await node.allowed("/v1", "/v2")).toEqual(["/v1"]);
     expect(node.gauge("bundle_expired")).toBe(1);
-    expect(node.lines).toContain("the bundle has expired and still decides");
+    expect(node.lines).toContain("the bundle has expired");
   });
 
   test("everything is denied where the node says so, until a new one comes", async () => {

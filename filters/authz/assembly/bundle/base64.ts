@@ -3,16 +3,16 @@ import { View, address, size } from "../../../sdk/assembly/bytes";
 
 /** Writes at most three bytes for each four characters; how many, or -1 where the text isn't base64. */
 export function decodeBase64(text: View, to: usize): i32 {
-  const at = address(text);
+  let at = address(text);
   const start = to;
-  let n = size(text);
-  if ((n & 3) == 0) {
-    for (let i = 0; i < 2 && n > 0 && load<u8>(at + n - 1) == 61; i++) n--;
+  let end = at + size(text);
+  if ((size(text) & 3) == 0) {
+    for (let i = 0; i < 2 && end > at && load<u8>(end - 1) == 61; i++) end--;
   }
   let bits: u32 = 0;
   let held: u32 = 0;
-  for (let i: u32 = 0; i < n; i++) {
-    const digit = digitOf(load<u8>(at + i));
+  for (; at < end; at++) {
+    const digit = digitOf(load<u8>(at));
     if (digit < 0) return -1;
     bits = (bits << 6) | digit;
     held += 6;
@@ -24,8 +24,7 @@ export function decodeBase64(text: View, to: usize): i32 {
 }
 
 function digitOf(c: u32): i32 {
-  if (c - 65 < 26) return c - 65;
-  if (c - 97 < 26) return c - 71;
+  if ((c | 32) - 97 < 26) return c < 97 ? c - 65 : c - 71;
   if (c - 48 < 10) return c + 4;
   if (c == 43 || c == 45) return 62;
   return c == 47 || c == 95 ? 63 : -1;

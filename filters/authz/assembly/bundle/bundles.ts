@@ -6,21 +6,21 @@
  * VM first and the workers' later, and one that then refuses lets requests pass unchecked.
  */
 import { LogLevelValues, MetricTypeValues } from "../../../sdk/assembly/abi/enums";
-import { ABSENT, View, sameBytes, toString, utf8 } from "../../../sdk/assembly/bytes";
+import { ABSENT, View, address, size, utf8 } from "../../../sdk/assembly/bytes";
 import { now, setTickPeriod } from "../../../sdk/assembly/clock";
 import { JsonReader } from "../../../sdk/assembly/json/reader";
-import { log } from "../../../sdk/assembly/log";
+import { endLine, put, startLine } from "../../../sdk/assembly/line";
+import { logBytes } from "../../../sdk/assembly/log";
 import { incrementMetric, recordMetric } from "../../../sdk/assembly/metrics";
-import { Texts } from "../../../sdk/assembly/names";
-import { EMPTY } from "../../../sdk/assembly/stream";
 import { Authz } from "../authz";
-import { scratch } from "../memory/arena";
+import { Arena, scratch } from "../memory/arena";
+import { hashBytes } from "../memory/hash";
 import { refuse } from "../read/members";
-import { Bundle, hashOf, reopened, unseal } from "./bundle";
-import { Envelope } from "./envelope";
-import { define } from "./metrics";
+import { Bundle } from "./bundle";
+import { envelopeCount, envelopePayload, envelopeSignature, readEnvelope } from "./envelope";
+import { define, show } from "./metrics";
 import { Reason, reasonWord } from "./reasons";
-import { Newest, Turn, keyOf } from "./shared";
+import { loadNewest, loadTurn, newestPayload, newestSignature, replaceNewest, storeTurn, turnCas, turnDue, turnTag } from "./shared";
 import { Signing } from "./signing";
 import { Answer, Source, answerOf, answeredBody, answeredTag } from "./source";
 
@@ -28,199 +28,184 @@ const SECOND: u64 = 1_000_000_000;
 const TICK: u32 = 1_000;
 
 export class Bundles {
-  private readonly texts: Texts = new Texts();
-  private signing: Signing | null = null;
-  private source: Source | null = null;
-  private envelope: Envelope | null = null;
-  private newest: Newest = new Newest(EMPTY);
-  private turn: Turn = new Turn(EMPTY);
+  private readonly arena: Arena = new Arena();
+  private readonly signing: Signing = new Signing();
+  private readonly source: Source = new Source();
+  private mounted: bool = false;
+  // Keys of shared data.
+  private newest: View = 0;
+  private turn: View = 0;
   private seen: u32 = 0;
-  // The running bundle; its version is -1 where there is none.
-  private version: i64 = -1;
+  /** Is there a bundle that runs? */
+  private running: bool = false;
+  /** Its version; before there is one, what a first one must exceed. */
+  private version: i64 = 0;
   private hash: u32 = 0;
   private expires: u64 = 0;
   private expired: bool = false;
+  /** What is wrong with the bundle that was refused last, and what was said about it. */
+  private error: View = ABSENT;
   private said: Reason = Reason.None;
   /** Ids + 1 of the counters, by reason. */
   private readonly counters: StaticArray<u32> = new StaticArray<u32>(7);
-  private rejectedGauge: u32 = 0;
-  private versionGauge: u32 = 0;
-  private expiredGauge: u32 = 0;
+  private rejected: u32 = 0;
 
   constructor(private readonly authz: Authz) {}
 
   /** Reads one member of the mounted configuration: 0 signing, 1 bundle, 2 source. */
   read(reader: JsonReader, index: i32): void {
-    if (index == 0) {
-      const signing = new Signing(this.texts);
-      this.signing = signing;
-      signing.configure(reader);
-    } else if (index == 1) {
-      const envelope = new Envelope();
-      this.envelope = envelope;
-      envelope.read(reader);
-    } else {
-      const source = new Source(this.texts);
-      this.source = source;
-      source.configure(reader);
+    if (index == 0) this.signing.configure(reader, this.arena);
+    else if (index == 2) this.source.configure(reader, this.arena);
+    else {
+      this.mounted = true;
+      readEnvelope(reader);
     }
   }
 
   /** The mounted configuration is read. False: refused, the reader says why. */
   start(reader: JsonReader): bool {
     const signing = this.signing;
-    const envelope = this.envelope;
-    if (signing === null) refuse(reader, utf8("a bundle or its source"), utf8("'signing', which says whom to trust"));
-    else if (envelope === null && this.source === null) refuse(reader, utf8("no bundle"), utf8("'bundle', 'source' or both"));
-    if (!reader.ok || signing === null) return false;
-    this.newest = new Newest(keyOf(98, signing.audience, this.texts));
-    this.turn = new Turn(keyOf(116, signing.audience, this.texts));
-    let mounted: Bundle | null = null;
-    if (envelope !== null) {
-      mounted = unseal(envelope, signing, this.authz);
-      if (mounted.reason != Reason.None) {
-        mounted.engine.free();
-        reader.error = reader.path() + ".bundle: refused: " + describe(mounted.reason, mounted.error);
-        return false;
-      }
+    if (signing.audience == ABSENT) refuse(reader, utf8("nobody to trust"), utf8("'signing'"));
+    if (!this.mounted && this.source.cluster == ABSENT) refuse(reader, utf8("no bundle"), utf8("'bundle' or 'source'"));
+    if (!reader.ok) return false;
+    this.newest = this.arena.join(utf8("b"), signing.audience);
+    this.turn = this.arena.join(utf8("t"), signing.audience);
+    this.version = signing.minimumVersion - 1;
+    const reason = this.mounted ? this.unseal() : this.sync();
+    if (reason != Reason.None && reason < Reason.Version) {
+      // The text is in the one line there is, where the message will be.
+      return reader.failWith(scratch.copy(this.describe(utf8("a bundle refused: "), reason)), utf8("one for this node that a trusted key signed"));
     }
-    this.rejectedGauge = define(MetricTypeValues.Gauge, utf8("bundle_rejected"), ABSENT);
-    this.versionGauge = define(MetricTypeValues.Gauge, utf8("bundle_version"), ABSENT);
-    this.expiredGauge = define(MetricTypeValues.Gauge, utf8("bundle_expired"), ABSENT);
-    this.report(this.offer(mounted, signing), "");
-    this.turn.store(0, EMPTY, 0);
-    this.settle(signing);
-    if (this.version < 0) log(LogLevelValues.critical, "selvedge: authz: no valid bundle: everything is denied");
+    this.rejected = define(MetricTypeValues.Gauge, utf8("bundle_rejected"), ABSENT);
+    show(utf8("bundle_expired"), 0);
+    this.report(reason);
+    storeTurn(this.turn, 0, 0, 0);
+    this.settle();
+    if (!this.running) logBytes(LogLevelValues.critical, utf8("selvedge: authz: no valid bundle: everything is denied"));
     setTickPeriod(TICK);
     return true;
   }
 
-  /** Takes this bundle, if it is the best one can get, or the newest that another VM took. */
-  private offer(offered: Bundle | null, signing: Signing): Reason {
-    for (;;) {
-      const newest = this.newest;
-      newest.load();
-      if (offered !== null && sameBytes(newest.payload, offered.payload)) {
-        this.take(offered);
-        return Reason.None;
-      }
-      let last: Bundle | null = null;
-      if (newest.payload != ABSENT) {
-        if (offered === null && hashOf(newest.payload) == this.hash) return Reason.None;
-        // Another's word isn't enough: it must hold by the keys of this configuration too.
-        const bundle = reopened(newest.signature, newest.payload, signing, this.authz);
-        if (bundle.reason == Reason.None) last = bundle;
-        else bundle.engine.free();
-      }
-      if (offered === null) {
-        if (last !== null) this.take(last);
-        return Reason.None;
-      }
-      let reason = Reason.None;
-      if (offered.version < this.version || (last !== null && last.version >= offered.version)) reason = Reason.Version;
-      else if (<u64>offered.expires <= now() / SECOND) reason = Reason.Expired;
-      if (reason == Reason.None && !newest.replace(offered.signature, offered.payload)) {
-        if (last !== null) last.engine.free();
-        continue;
-      }
-      if (reason != Reason.None) {
-        offered.engine.free();
-        if (last !== null) this.take(last);
-      } else {
-        if (last !== null) last.engine.free();
-        this.take(offered);
-      }
-      return reason;
+  /** Takes the bundle in the envelope that was read last, if it is good. */
+  private unseal(): Reason {
+    for (let i: u32 = 0; i < envelopeCount; i++) {
+      const signature = envelopeSignature(i);
+      if (!this.signing.trusts(signature, envelopePayload)) continue;
+      this.sync();
+      return this.consider(signature, envelopePayload, false);
     }
+    return Reason.Signature;
   }
 
-  /** From here on this bundle decides, unless it or a newer one does already. */
-  private take(bundle: Bundle): void {
-    if (bundle.version <= this.version) return bundle.engine.free();
+  /** Takes the newest bundle that another VM took. Its word isn't enough: that must hold by the keys of this configuration too. */
+  private sync(): Reason {
+    loadNewest(this.newest);
+    if (newestPayload != ABSENT && this.signing.trusts(newestSignature, newestPayload)) this.consider(newestSignature, newestPayload, true);
+    return Reason.None;
+  }
+
+  /** Takes a signed bundle if it is newer than what runs. @param known it was taken before: then it may have expired meanwhile */
+  private consider(signature: View, payload: View, known: bool): Reason {
+    const hash = hashBytes(address(payload), size(payload));
+    if (this.running && hash == this.hash) return Reason.None;
+    const bundle = new Bundle();
+    let reason = bundle.open(payload, this.signing.audience, this.authz);
+    this.error = bundle.error;
+    if (reason == Reason.None && !known && <u64>bundle.expires <= now() / SECOND) reason = Reason.Expired;
+    if (bundle.version <= this.version && reason == Reason.None) reason = Reason.Version;
+    // Another VM may have been faster: then look at what it took first.
+    while (reason == Reason.None && !known && !replaceNewest(this.newest, signature, payload)) {
+      this.sync();
+      if (bundle.version <= this.version) reason = Reason.Version;
+    }
+    if (reason != Reason.None) {
+      bundle.engine.free();
+      return reason;
+    }
+    this.running = true;
     this.version = bundle.version;
-    this.hash = bundle.hash;
+    this.hash = hash;
     this.expires = <u64>bundle.expires;
     this.authz.adopt(bundle.engine);
-    recordMetric(this.versionGauge, <u64>bundle.version);
+    show(utf8("bundle_version"), <u64>bundle.version);
+    return reason;
   }
 
   /** What time does to the running bundle. */
-  private settle(signing: Signing): void {
-    const expired = this.version >= 0 && now() / SECOND >= this.expires;
-    if (expired && !this.expired) {
-      log(LogLevelValues.error, signing.deniesExpired ? "selvedge: authz: the bundle has expired: everything is denied" : "selvedge: authz: the bundle has expired and still decides");
+  private settle(): void {
+    const expired = this.running && now() / SECOND >= this.expires;
+    const denies = expired && this.signing.deniesExpired;
+    if (expired != this.expired) {
+      this.expired = expired;
+      show(utf8("bundle_expired"), u64(expired));
+      if (expired) logBytes(LogLevelValues.error, utf8("selvedge: authz: the bundle has expired"));
     }
-    this.expired = expired;
-    recordMetric(this.expiredGauge, u64(expired));
-    this.authz.serving = this.version >= 0 && !(expired && signing.deniesExpired);
+    this.authz.serving = this.running && !denies;
   }
 
   tick(): void {
-    const signing = this.signing;
-    const source = this.source;
-    if (signing === null) return;
-    if (source !== null) {
-      const turn = this.turn;
-      turn.load();
-      const cas = turn.cas;
+    if (this.source.cluster != ABSENT) {
+      loadTurn(this.turn);
+      const due = turnDue;
+      const etag = turnTag;
+      const cas = turnCas;
       if (cas != this.seen) {
         this.seen = cas;
-        this.offer(null, signing);
+        this.sync();
       }
       const time = now();
       // Further away than an interval: the clock was set back.
-      if (time >= turn.due || turn.due - time > source.interval) {
-        if (turn.store(time + source.interval, turn.etag, cas) && !source.ask(turn.etag)) this.report(Reason.Unreachable, "");
+      if (time >= due || due - time > this.source.interval) {
+        if (storeTurn(this.turn, time + this.source.interval, etag, cas) && !this.source.ask(etag)) this.report(Reason.Unreachable);
       }
     }
-    this.settle(signing);
+    this.settle();
     scratch.free();
   }
 
   /** The source has answered. */
   answered(headers: u32, bytes: u32): void {
-    const signing = this.signing;
-    const source = this.source;
-    if (signing === null || source === null) return;
     const answer = answerOf(headers, bytes);
-    let reason = answer == Answer.None ? Reason.Unreachable : answer == Answer.TooLarge ? Reason.Malformed : Reason.None;
-    let error = answer == Answer.TooLarge ? "larger than 8 MiB" : "";
+    let reason = answer == Answer.None ? Reason.Unreachable : answer == Answer.Unchanged ? Reason.None : Reason.Malformed;
+    this.error = ABSENT;
     if (answer == Answer.Body) {
       const reader = new JsonReader(answeredBody());
-      const envelope = new Envelope();
-      envelope.read(reader);
-      if (reader.finish()) {
-        const bundle = unseal(envelope, signing, this.authz);
-        reason = bundle.reason;
-        error = bundle.error;
-        if (reason == Reason.None) reason = this.offer(bundle, signing);
-        else bundle.engine.free();
-      } else {
-        reason = Reason.Malformed;
-        error = reader.error;
-      }
-      if (reason == Reason.None) this.turn.store(now() + source.interval, answeredTag(), 0);
+      readEnvelope(reader);
+      if (reader.finish()) reason = this.unseal();
+      else this.error = reader.error;
+      if (reason == Reason.None) storeTurn(this.turn, now() + this.source.interval, answeredTag(), 0);
     }
-    this.report(reason, error);
-    this.settle(signing);
+    this.report(reason);
+    this.settle();
     scratch.free();
   }
 
   /** A line when something begins to be wrong, a count each time. Being offline is no reason to doubt what runs. */
-  private report(reason: Reason, error: string): void {
-    if (reason != Reason.Unreachable) recordMetric(this.rejectedGauge, u64(reason != Reason.None));
+  private report(reason: Reason): void {
+    if (reason != Reason.Unreachable) recordMetric(this.rejected, u64(reason != Reason.None));
     if (reason != Reason.None) {
+      if (reason != this.said) logBytes(LogLevelValues.error, this.describe(utf8("selvedge: authz: bundle refused: "), reason));
       if (unchecked(this.counters[reason]) == 0) {
         unchecked((this.counters[reason] = define(MetricTypeValues.Counter, utf8("bundle_rejections_total"), reasonWord(reason)) + 1));
       }
       incrementMetric(unchecked(this.counters[reason]) - 1, 1);
-      if (reason != this.said) log(LogLevelValues.error, "selvedge: authz: bundle refused: " + describe(reason, error));
     }
     this.said = reason;
   }
-}
 
-function describe(reason: Reason, error: string): string {
-  const word = toString(reasonWord(reason));
-  return error.length > 0 ? word + ": " + error : word;
+  /** As text; it is in the one line there is. */
+  private describe(before: View, reason: Reason): View {
+    startLine();
+    put(before);
+    put(reasonWord(reason));
+    if (this.error != ABSENT) {
+      put(utf8(": "));
+      put(this.error);
+    }
+    return endLine();
+  }
+
+  free(): void {
+    this.arena.free();
+  }
 }

@@ -1,9 +1,10 @@
 /** Why a bundle isn't taken: also the values of the counter's label `reason`. */
 import { View, address, size, utf8, view } from "../../../sdk/assembly/bytes";
 
-export enum Reason { None = -1, Unreachable, Malformed, Signature, Audience, Version, Expired, Policies }
+/** From `Version` on it depends on the day, and on what was seen before. */
+export enum Reason { None = -1, Unreachable, Malformed, Signature, Audience, Policies, Version, Expired }
 
-const WORDS = utf8("unreachable, malformed, signature, audience, version, expired, policies");
+const WORDS = utf8("unreachable, malformed, signature, audience, policies, version, expired");
 
 export function reasonWord(reason: Reason): View {
   let from = address(WORDS);
