@@ -107,6 +107,8 @@ export interface StepObservation {
 export interface CaseObservation {
   /** The module refused its configuration, with this message. */
   configurationError?: string;
+  /** The module trapped: why, and where in its source. */
+  trap?: string;
   steps: StepObservation[];
 }
 

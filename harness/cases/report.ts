@@ -36,12 +36,13 @@ type Paint = Record<"red" | "dim" | "bold", (text: string) => string>;
 
 function failure({ plan, results, differences }: CaseResult, both: boolean, { red, dim, bold }: Paint): string[] {
   const lines = [`  ${red("✗")} ${bold(plan.name)} ${dim(place(plan.where))}`];
-  for (const { engine, mismatches, error } of results) {
+  for (const { engine, mismatches, error, trap } of results) {
     const on = both ? `on ${engine}: ` : "";
     if (error !== undefined) lines.push(...error.split("\n").map((line) => `      ${on}${line}`));
     for (const { what, where, expected, got } of mismatches) {
       lines.push(`      ${on}${what} ${dim(place(where))}`, `        expected ${indent(expected)}`, `        got      ${indent(got)}`);
     }
+    if (trap !== undefined) lines.push(...trap.split("\n").map((line, index) => `      ${index === 0 ? on : "  "}${line}`));
   }
   for (const { what, host, envoy } of differences) lines.push(`      the engines differ in ${what}`, `        host  ${indent(host)}`, `        envoy ${indent(envoy)}`);
   return lines;

@@ -15,6 +15,8 @@ export interface EngineResult {
   mismatches: Mismatch[];
   /** It couldn't be run: why. */
   error?: string;
+  /** It failed, and the module trapped: why, and where in its source. */
+  trap?: string;
   durationMs: number;
 }
 
@@ -73,17 +75,18 @@ export async function runCases(files: readonly CaseFile[], engines: readonly Eng
 
 async function runOne(plan: CasePlan, engine: Engine, keep: (observation: CaseObservation) => void): Promise<EngineResult> {
   const started = performance.now();
-  const result = (outcome: EngineResult["outcome"], mismatches: Mismatch[], error?: string): EngineResult => ({
-    engine: engine.name, outcome, mismatches, ...(error !== undefined && { error }), durationMs: performance.now() - started,
+  const result = (outcome: EngineResult["outcome"], mismatches: Mismatch[], rest: Pick<EngineResult, "error" | "trap"> = {}): EngineResult => ({
+    engine: engine.name, outcome, mismatches, ...rest, durationMs: performance.now() - started,
   });
   try {
     const observation = await engine.run(plan, (step, seen) => checkStep(plan.steps[step]!, seen).length === 0);
     keep(observation);
     const mismatches = checkCaseOutcome(plan, observation);
-    return result(mismatches.length ? "failed" : "passed", mismatches);
+    const { trap } = observation;
+    return mismatches.length ? result("failed", mismatches, trap === undefined ? {} : { trap }) : result("passed", []);
   } catch (error) {
     const message = error instanceof SelvedgeError ? error.message : ((error as Error).stack ?? String(error));
-    return result("failed", [], message);
+    return result("failed", [], { error: message });
   }
 }
 

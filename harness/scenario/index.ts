@@ -1,7 +1,7 @@
 /** Runs a folder of policies as a node; with a Scenario in it, plays that and says what it showed. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { untilInterrupted } from "../cleanup.ts";
-import { startEnvoy, type RunningEnvoy } from "../envoy/index.ts";
+import { modulesIn, startEnvoy, watchTraps, type RunningEnvoy } from "../envoy/index.ts";
 import { fail, formatFinding } from "../errors.ts";
 import { issueCertificates, type IssuedCertificate } from "./certificates.ts";
 import { watchInterruption, type Interruption } from "./interruption.ts";
@@ -80,6 +80,10 @@ async function serve({ dir, options, prepared, progress, interruption }: Serving
   const { bootstrap, envoy, scenario, authority } = prepared;
   progress.step(`Starting Envoy ${envoy.version}`);
   const running = await startEnvoy({ config: bootstrap, envoy, ...(options.concurrency !== undefined && { concurrency: options.concurrency }) });
+  const stopWatching = watchTraps(running, modulesIn(bootstrap), (trap) => {
+    progress.done();
+    (options.stderr ?? process.stderr).write(`A filter trapped: ${trap}\n`);
+  });
   try {
     const { signal } = interruption;
     const played = scenario && authority !== undefined ? { ...prepared, scenario, authority } : undefined;
@@ -95,6 +99,7 @@ async function serve({ dir, options, prepared, progress, interruption }: Serving
     return result && !result.ok ? 1 : 0;
   } finally {
     await running.stop();
+    stopWatching();
   }
 }
 

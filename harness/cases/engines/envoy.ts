@@ -2,10 +2,12 @@
  * Runs cases in a real Envoy: one process for all of them, a listener for each case, a client with a certificate of its own
  * for each identity, and a real upstream.
  */
-import { closeSync, existsSync, openSync, fstatSync, readSync } from "node:fs";
+import { closeSync, existsSync, openSync, fstatSync, readFileSync, readSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { lastTrap } from "../../build/backtrace.ts";
+import { Symbolizer } from "../../build/symbolize.ts";
 import { fail } from "../../errors.ts";
 import { startEnvoy, type RunningEnvoy } from "../../envoy/index.ts";
 import { temporaryDirectory, type TemporaryDirectory } from "../../tempdir.ts";
@@ -42,6 +44,7 @@ class EnvoyEngine implements Engine {
   #accessLog!: LineReader;
   /** Requests that Envoy has logged. */
   #ended = 0;
+  readonly #symbolizers = new Map<string, Symbolizer>();
 
   constructor(private readonly binary: { path: string; image?: string; version: string }) {}
 
@@ -82,10 +85,18 @@ class EnvoyEngine implements Engine {
   async run(plan: CasePlan, satisfied: Satisfied): Promise<CaseObservation> {
     const envoy = this.#envoy ?? fail("engine-not-ready", "this engine wasn't prepared");
     const name = pluginName(plan);
-    if (![...this.#ports.keys()].some((listener) => listener.startsWith(`${name}/`))) return { configurationError: refusal(envoy.log(), name), steps: [] };
+    if (![...this.#ports.keys()].some((listener) => listener.startsWith(`${name}/`))) return { configurationError: refusal(envoy.log(), name), ...this.#trapOf(plan, refusalLines(envoy.log(), name).join("\n")), steps: [] };
     const steps: StepObservation[] = [];
     for (const [index, step] of plan.steps.entries()) steps.push(await this.#runStep(plan, step, envoy, (seen) => satisfied(index, seen)));
-    return { steps };
+    const trapped = steps.some(({ exchanges }) => exchanges.some(({ status, details }) => status === undefined || details?.startsWith("wasm_fail")));
+    return { ...(trapped && this.#trapOf(plan, envoy.log())), steps };
+  }
+
+  #trapOf({ module }: CasePlan, log: string): Pick<CaseObservation, "trap"> {
+    const symbolizer = this.#symbolizers.get(module) ?? new Symbolizer(readFileSync(module), module);
+    this.#symbolizers.set(module, symbolizer);
+    const trap = lastTrap(log, symbolizer);
+    return trap === undefined ? {} : { trap };
   }
 
   async #runStep(plan: CasePlan, step: StepPlan, envoy: RunningEnvoy, satisfied: (seen: StepObservation) => boolean): Promise<StepObservation> {
@@ -142,14 +153,17 @@ function linesOf(log: string, plugin: string): string[] {
 /** Why Envoy has no listener of this plugin: the module's own words, or else Envoy's. */
 function refusal(log: string, plugin: string): string {
   const lines = log.split("\n");
-  const end = lines.findIndex((line) => line.endsWith(`Plugin ${plugin} failed to load`));
-  if (end >= 0) {
-    // A root context's lines don't name the plugin; they stand between Envoy's about the one before and about this one.
-    const start = lines.slice(0, end).findLastIndex((line) => line.endsWith(" failed to load") || line.includes("lds: listener"));
-    const own = lines.slice(start + 1, end).flatMap((line) => /\[critical\]\[wasm\].* wasm log[^:]*: (.*)$/.exec(line)?.[1] ?? []);
-    if (own.length > 0) return own.join("\n");
-  }
+  const own = refusalLines(log, plugin).flatMap((line) => /\[critical\]\[wasm\].* wasm log[^:]*: (.*)$/.exec(line)?.[1] ?? []);
+  if (own.length > 0) return own.join("\n");
   return lines.find((line) => line.includes(`listener '${plugin}/`)) ?? "Envoy has no listener for this case and doesn't say why";
+}
+
+/** A root context's lines don't name the plugin; they stand between Envoy's about the one before and about this one. */
+function refusalLines(log: string, plugin: string): string[] {
+  const lines = log.split("\n");
+  const end = lines.findIndex((line) => line.endsWith(`Plugin ${plugin} failed to load`));
+  const start = lines.slice(0, Math.max(0, end)).findLastIndex((line) => line.endsWith(" failed to load") || line.includes("lds: listener"));
+  return lines.slice(start + 1, Math.max(0, end));
 }
 
 /** Reads the lines that are added to a file. */

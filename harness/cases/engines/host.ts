@@ -1,6 +1,8 @@
 /** Runs cases on the Proxy-Wasm host: no proxy, no network, time that only moves when it is told to. */
 import { readFile } from "node:fs/promises";
-import { DEFAULT_EPOCH_MS, FakeClock, loadFilter, type ExchangeOutcome, type Filter, type PropertyInit, type StreamOptions } from "../../host/index.ts";
+import { Symbolizer } from "../../build/symbolize.ts";
+import type { Counted, Coverage } from "../../coverage/index.ts";
+import { DEFAULT_EPOCH_MS, FakeClock, loadFilter, type ExchangeOutcome, type Filter, type FilterOptions, type PropertyInit, type StreamOptions } from "../../host/index.ts";
 import { PEER_KEY } from "../../compose/emit/listener.ts";
 import type { Engine } from "../engine.ts";
 import { planRequest, type CaseObservation, type CasePlan, type Exchange, type HeaderPairs, type MetricChange, type RequestPlan, type StepObservation, type StepPlan, type UpstreamPlan } from "../plan.ts";
@@ -11,28 +13,50 @@ export const DIRECT_KEY = "selvedge.direct_address";
 export const CLUSTER = "upstream";
 const ARM_STATE = "wasm.selvedge_arm";
 
-export function hostEngine(): Engine {
+export interface HostEngineOptions {
+  /** Counts which lines of the modules' sources are run. */
+  coverage?: Coverage;
+}
+
+export function hostEngine({ coverage }: HostEngineOptions = {}): Engine {
   const modules = new Map<string, Promise<Uint8Array>>();
   return {
     name: "host",
     prepare: () => Promise.resolve(),
     run: async (plan) => {
+      if (coverage !== undefined) return runCounted(plan, coverage.count(plan.module));
       if (!modules.has(plan.module)) modules.set(plan.module, readFile(plan.module));
-      return runCase(plan, await modules.get(plan.module)!);
+      const code = await modules.get(plan.module)!;
+      return runCase(plan, code, { symbols: new Symbolizer(code, plan.module) });
     },
     close: () => Promise.resolve(),
   };
 }
 
-async function runCase(plan: CasePlan, code: Uint8Array): Promise<CaseObservation> {
+/** A case that fails counts too: what has run has run. */
+async function runCounted(plan: CasePlan, { code, finish, ...options }: Counted): Promise<CaseObservation> {
+  try {
+    return await runCase(plan, code, options);
+  } finally {
+    finish();
+  }
+}
+
+async function runCase(plan: CasePlan, code: Uint8Array, options: Pick<FilterOptions, "symbols" | "onInstance">): Promise<CaseObservation> {
   // Filters that draw lots seed them with the clock: the same in every run.
   const clock = new FakeClock(DEFAULT_EPOCH_MS);
-  const filter = await loadFilter(code, { name: plan.filter, rootId: plan.rootId, config: plan.config, clock });
-  if (filter.status.state === "rejected") return { configurationError: filter.status.reason ?? "no reason given", steps: [] };
+  const filter = await loadFilter(code, { ...options, name: plan.filter, rootId: plan.rootId, config: plan.config, clock });
+  if (filter.status.state === "rejected") return { configurationError: filter.status.reason ?? "no reason given", ...trapOf(filter), steps: [] };
   const steps: StepObservation[] = [];
   for (const step of plan.steps) steps.push(await runStep(plan, step, filter));
+  const trap = trapOf(filter);
   filter.close();
-  return { steps };
+  return { ...trap, steps };
+}
+
+function trapOf(filter: Filter): Pick<CaseObservation, "trap"> {
+  const { trap } = filter.status;
+  return trap === undefined ? {} : { trap: trap.message };
 }
 
 async function runStep(plan: CasePlan, step: StepPlan, filter: Filter): Promise<StepObservation> {
