@@ -43,7 +43,7 @@ export class Bundles {
   private hash: u32 = 0;
   private expires: u64 = 0;
   private expired: bool = false;
-  /** What is wrong with the bundle that was refused last, and what was said about it. */
+  /** What is wrong with the bundle that was refused in this callback; and why the last one was refused. */
   private error: View = ABSENT;
   private said: Reason = Reason.None;
   /** Ids + 1 of the counters, by reason. */
@@ -144,6 +144,7 @@ export class Bundles {
   }
 
   tick(): void {
+    this.error = ABSENT; // what it pointed to went with its callback
     if (this.source.cluster != ABSENT) {
       loadTurn(this.turn);
       const due = turnDue;
