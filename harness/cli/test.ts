@@ -13,6 +13,7 @@ export const test = defineVerb({
     envoy: { type: "string", valueHint: "PATH", description: "Envoy binary to run; otherwise the one that is found" },
     modules: { type: "string", valueHint: "DIR", description: "Where built modules are; they are then taken as they are" },
     junit: { type: "string", valueHint: "FILE", description: "Write the result there too, as JUnit XML" },
+    "update-snapshots": { type: "boolean", description: "Store what is seen as the new snapshots" },
     ...coverageArgs,
     watch: { type: "boolean", description: "Rebuild and run again after every change, until Ctrl-C" },
   },
@@ -21,7 +22,7 @@ export const test = defineVerb({
     const counted = await coverageRequest(args);
     if (args.watch && (json || args.junit !== undefined)) throw new UsageError("--watch reports to people: it goes with neither --json nor --junit");
     const { jsonReport, junitReport, passed, testFiles, textReport, watchCases } = await import("../cases/session.ts");
-    const options = { paths: positionals, engine: args.engine, envoy: args.envoy, modules: args.modules, progress };
+    const options = { paths: positionals, engine: args.engine, envoy: args.envoy, modules: args.modules, updateSnapshots: args["update-snapshots"], progress };
     if (args.watch) {
       await watchCases(options, (text) => process.stdout.write(`${text}\n`));
       return { printed: true };
