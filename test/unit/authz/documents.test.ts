@@ -5,8 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
+import { usedCapabilities } from "../../../harness/compose/emit/signing.ts";
 import { buildFilter } from "../../../harness/build/index.ts";
 import { configurations } from "./arbitraries.ts";
+import { payload, signed, trust } from "../bundle/support.ts";
 import { Core } from "./core.ts";
 
 const read = (name: string) => readFileSync(new URL(`../../../filters/authz/${name}`, import.meta.url), "utf8");
@@ -62,13 +64,20 @@ test("envoy.yaml grants what the module uses, and nothing else", async () => {
   try {
     const { imports, exports } = await buildFilter({ entry: "filters/authz/assembly/index.ts", outDir });
     const used = [...imports.map((name) => name.replace("env.", "")), ...exports.filter((name) => name.startsWith("proxy_on_"))];
-    expect(Object.keys(plugin().capability_restriction_config.allowed_capabilities).sort()).toEqual(used.sort());
+    expect(Object.keys(plugin().capability_restriction_config.allowed_capabilities).sort()).toEqual(usedCapabilities("authz", used, false).sort());
   } finally {
     rmSync(outDir, { recursive: true });
   }
 }, 120_000);
 
 describe("the schema", () => {
+  test("takes signed configurations, and none that mixes them with unsigned policies", () => {
+    const mounted = { signing: trust(), bundle: signed(payload(1)) };
+    const source = { cluster: "c", path: "/b" };
+    for (const each of [mounted, { ...mounted, source }, { signing: trust(), source }]) expect(validate(each), JSON.stringify(validate.errors)).toBe(true);
+    for (const each of [{ ...mounted, policies: [] }, { ...mounted, namespace: "prod" }, { signing: trust() }, { policies: [], bundle: mounted.bundle }]) expect(validate(each)).toBe(false);
+  });
+
   test("takes what the filter takes", () => {
     fc.assert(fc.property(configurations, (configuration) => {
       const json = JSON.parse(JSON.stringify(configuration)) as object;
