@@ -15,6 +15,8 @@ export default defineConfig({
       suite("envoy", "test/envoy/**/*.test.ts", 120_000),
       suite("containers", "test/containers/**/*.test.ts", 180_000),
       suite("conformance", "test/conformance/**/*.test.ts", 120_000),
+      suite("upstream", "test/differential/upstream.test.ts", 120_000),
+      suite("differential", "test/differential/native*.test.ts", 600_000),
     ],
   },
 });
