@@ -29,6 +29,7 @@ export interface Difference {
   configuration: Configuration;
   request: Request;
   http2: boolean;
+  nameless: boolean;
   native: unknown;
   wasm: unknown;
   oracle: unknown;
@@ -56,13 +57,28 @@ export async function compare(options: { envoy: EnvoyBinary; module: string; see
   for (let round = 0; report.pairs < options.pairs; round++) {
     const left = options.pairs - report.pairs;
     // A small run has as many configurations as fit, rather than few with many requests.
-    const perConfiguration = Math.min(500, Math.max(50, Math.ceil(left / PER_ENVOY)));
-    const count = Math.min(PER_ENVOY, Math.ceil((left * 1.05) / perConfiguration));
+    const perConfiguration = Math.min(250, Math.max(50, Math.ceil(left / PER_ENVOY)));
+    const count = Math.max(2, Math.min(PER_ENVOY, Math.ceil((left * 1.05) / perConfiguration)));
     await compareRound({ ...options, seed: options.seed + round, count, perConfiguration }, certificates, report);
     options.progress?.(report);
     if (report.differences.length > 20) break;
   }
   return report;
+}
+
+/** One policy that allows one path template each, and paths for it: those that native RBAC and authz don't decide alike. */
+export async function comparePaths(binary: EnvoyBinary, module: string, tables: { template: string; paths: string[] }[]): Promise<string[]> {
+  const rule = (path: string): Configuration => ({ namespace: "n", policies: [{ metadata: { name: "p", namespace: "n" }, spec: { rules: [{ to: [{ operation: { paths: [path] } }] }] } }] });
+  return withEnvoy(binary, module, tables.map(({ template }) => rule(template)), await Certificates.create(), async (_, ports) => {
+    const all = await Promise.all(
+      tables.map(async ({ template, paths }, index) => {
+        const requests = paths.map((path): RequestPlan => ({ method: "GET", path, host: "h", headers: [] }));
+        const answers = await exchange({ port: ports.get(`${index}/4`)!, direct: "127.0.0.1", http2: true }, requests);
+        return paths.filter((_path, at) => (readNative(answers[at]?.headers["native"] ?? "").allow?.allowed ?? "no answer") !== (answers[at]?.status === 200)).map((path) => `${template} ${JSON.stringify(path)}`);
+      }),
+    );
+    return all.flat();
+  });
 }
 
 interface Round {
@@ -75,19 +91,9 @@ interface Round {
 
 async function compareRound({ envoy: binary, module, seed, count, perConfiguration }: Round, certificates: Certificates, report: Report): Promise<void> {
   const random = new Random(seed);
-  const configurations = fc.sample(arbitraryConfigurations, { seed, numRuns: count * 2 }).filter(({ policies }) => policies.length > 0).slice(0, count).map(distinct);
+  const configurations = fc.sample(arbitraryConfigurations, { seed, numRuns: count * 2 + 10 }).filter(({ policies }) => policies.length > 0).slice(0, count).map(distinct);
   report.policies += configurations.reduce((sum, { policies }) => sum + policies.length, 0);
-  const directory = temporaryDirectory("differential");
-  const file = (name: string): string => join(directory.path, name);
-  const files = { serverCertificate: file("server.crt"), serverKey: file("server.key"), authority: file("ca.crt"), module };
-  await Promise.all([
-    writeFile(files.serverCertificate, certificates.server.certificate),
-    writeFile(files.serverKey, certificates.server.key, { mode: 0o600 }),
-    writeFile(files.authority, certificates.authority.certificate),
-  ]);
-  const envoy = await startEnvoy({ config: world(configurations, files, binary.version), envoy: binary, concurrency: 1, logLevel: "warning", readyTimeoutMs: 120_000 });
-  try {
-    const ports = await portsOf(envoy);
+  await withEnvoy(binary, module, configurations, certificates, async (envoy, ports) => {
     const counts = new Map<string, number>();
     const batches = configurations.flatMap((configuration, index) => {
       const nearby = new Nearby(configuration, random, WORDS);
@@ -101,6 +107,22 @@ async function compareRound({ envoy: binary, module, seed, count, perConfigurati
     };
     await Promise.all(Array.from({ length: AT_ONCE }, work));
     report.counters.push(...(await differingCounters(envoy, counts)));
+  });
+}
+
+/** @param use is given the ports of the configurations' listeners: `<index>/4` and `<index>/6` */
+async function withEnvoy<T>(binary: EnvoyBinary, module: string, configurations: readonly Configuration[], certificates: Certificates, use: (envoy: RunningEnvoy, ports: Map<string, number>) => Promise<T>): Promise<T> {
+  const directory = temporaryDirectory("differential");
+  const file = (name: string): string => join(directory.path, name);
+  const files = { serverCertificate: file("server.crt"), serverKey: file("server.key"), authority: file("ca.crt"), module };
+  await Promise.all([
+    writeFile(files.serverCertificate, certificates.server.certificate),
+    writeFile(files.serverKey, certificates.server.key, { mode: 0o600 }),
+    writeFile(files.authority, certificates.authority.certificate),
+  ]);
+  const envoy = await startEnvoy({ config: world(configurations, files, binary.version), envoy: binary, concurrency: 1, logLevel: "warning", readyTimeoutMs: 120_000 });
+  try {
+    return await use(envoy, await portsOf(envoy));
   } finally {
     await envoy.stop();
     directory.remove();
@@ -115,14 +137,16 @@ function distinct(configuration: Configuration, index: number): Configuration {
   return copy;
 }
 
-type ConnectionPart = ReturnType<Nearby["connection"]> & { http2: boolean; tls: boolean; proxied: boolean };
+/** `nameless`: a client certificate without any URI SAN, which has a subject nevertheless. */
+type ConnectionPart = ReturnType<Nearby["connection"]> & { http2: boolean; tls: boolean; proxied: boolean; nameless: boolean };
 
 function connectionOf(nearby: Nearby, random: Random): ConnectionPart {
-  const part = { ...nearby.connection(), http2: random.once(3), tls: !random.once(6), proxied: !random.once(4) };
+  const part = { ...nearby.connection(), http2: random.once(3), tls: !random.once(6), proxied: !random.once(4), nameless: random.once(3) };
   if (!part.tls) {
     delete part.peer;
     delete part.sni;
   }
+  part.nameless &&= part.tls && part.peer === undefined;
   // The PROXY protocol takes no multicast, broadcast or unspecified address; X-Forwarded-For does.
   if (/^(0\.0|255)\.|^\[(::|ff.*)\]/.test(part.remote!) || /^(0\.0|255)\.|^\[(::|ff.*)\]/.test(part.destination!)) part.proxied = false;
   // One family for both ends.
@@ -154,7 +178,7 @@ async function compareBatch({ configuration, index, connection, requests }: Batc
     http2: connection.http2,
     ...(connection.proxied && { proxied: { source: host(connection.remote!), destination: host(connection.destination!), port: connection.port! } }),
     ...(connection.tls && {
-      tls: { authority: certificates.authority.certificate, credential: connection.peer === undefined ? undefined : await certificates.client([connection.peer]), sni: connection.sni },
+      tls: { authority: certificates.authority.certificate, credential: connection.peer === undefined && !connection.nameless ? undefined : await certificates.client(connection.peer === undefined ? [] : [connection.peer]), sni: connection.sni },
     }),
   };
   const seen: Request = {
@@ -166,7 +190,7 @@ async function compareBatch({ configuration, index, connection, requests }: Batc
       : direct.includes(":") ? { remote: `[${direct}]:1`, destination: `[::1]:${port}`, port } : { remote: `${direct}:1`, destination: `127.0.0.1:${port}`, port }),
   };
   const plans = requests.map(({ method, path, host, headers, route, forwarded }): RequestPlan => ({
-    method: method!.replace(/[^A-Za-z]/g, "") || "GET", path: path === "" ? "/" : path!, host: host || "x",
+    method: method!.replace(/[^A-Za-z]/g, "") || "GET", path: path === "" ? "/" : path!, host: host!.replace(/[^\w.:*-]/g, "") || "x",
     headers: [...headers!, ...(route === "" ? [] : [[ROUTE_HEADER, route!] as const]), ...(forwarded === undefined ? [] : [["x-forwarded-for", forwarded] as const])],
   }));
   const answers = await exchange(plan, plans);
@@ -179,14 +203,14 @@ async function compareBatch({ configuration, index, connection, requests }: Batc
       headers: headers.filter(([name]) => name !== ROUTE_HEADER).map(([name, value]) => [name, value.trim()]),
       ...(last !== undefined && last !== "nonsense" && { remote: last.includes(":") ? `[${last}]:0` : `${last}:0` }),
     };
-    judge({ configuration, request, http2: connection.http2 }, answer, report, counts);
+    judge({ configuration, request, http2: connection.http2, nameless: connection.nameless }, answer, report, counts);
   }
 }
 
-function judge(pair: { configuration: Configuration; request: Request; http2: boolean }, answer: Answer | undefined, report: Report, counts: Map<string, number>): void {
+function judge(pair: Pick<Difference, "configuration" | "request" | "http2" | "nameless">, answer: Answer | undefined, report: Report, counts: Map<string, number>): void {
   const header = answer?.headers["native"];
   if (header === undefined || /^[|;]*$/.test(header) && answer!.status !== 200 && answer!.status !== 403) {
-    report.refused++; if (process.env.DBG) console.log("refused", pair.http2, answer?.status, answer?.headers.details, JSON.stringify([pair.request.method, pair.request.path, pair.request.host, pair.request.headers]));
+    report.refused++;
     return;
   }
   const { deny, allow, trial_deny: trialDeny, trial_allow: trialAllow } = readNative(header);
@@ -196,7 +220,8 @@ function judge(pair: { configuration: Configuration; request: Request; http2: bo
   const native = { allowed, rule: rule(denied ? deny.policy : allow?.policy) };
   const details = /^selvedge_authz_denied\[(.*)\]$/.exec(answer!.headers["details"] ?? "")?.[1];
   const wasm = { allowed: answer!.status === 200, ...(answer!.status !== 200 && { rule: details ?? answer!.headers["details"] }) };
-  const oracle = decide(pair.configuration, pair.request);
+  // The plain evaluator knows no other names than URIs.
+  const oracle = pair.nameless ? native : decide(pair.configuration, pair.request);
   report.pairs++;
   if (pair.http2) report.overHttp2++;
   if (allowed) report.allowed++;

@@ -69,7 +69,7 @@ function trustDomain(value: string, uri: string | undefined): boolean {
   return uri.startsWith(`spiffe://${value}/`);
 }
 
-const templateClass = "a-zA-Z0-9\\-._~%!$&'()+,;=:@";
+const templateClass = "a-zA-Z0-9\\-._~%!$&'()*+,;=:@";
 
 function path(value: string, raw: string | undefined): boolean {
   const text = raw?.replace(/[?#].*$/s, "");
