@@ -59,6 +59,8 @@ export interface ComposeOptions extends CheckOptions, ModuleOptions {
   maxSeries?: number;
   denial?: { status?: number; body?: string };
   logDenials?: boolean;
+  /** Requests must be allowed in every reading of their path; stricter than Istio. Default true. */
+  strictPaths?: boolean;
 }
 
 export interface ListenerInfo {
@@ -196,6 +198,7 @@ function pluginOptions(options: ComposeOptions, peerState: boolean) {
     trustDomain: options.trustDomain ?? "cluster.local",
     trustDomainAliases: options.trustDomainAliases ?? [],
     maxSeries: options.maxSeries ?? 1000,
+    strictPaths: options.strictPaths ?? true,
     ...(peerState ? { peer: { identity: PEER_KEY, address: DIRECT_ADDRESS_KEY } } : {}),
     ...(options.logDenials === undefined ? {} : { logDenials: options.logDenials }),
     ...(options.denial ? { denial: options.denial } : {}),

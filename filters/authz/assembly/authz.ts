@@ -11,7 +11,7 @@ import { JsonReader } from "../../sdk/assembly/json/reader";
 import { endLine, put, startLine } from "../../sdk/assembly/line";
 import { logBytes } from "../../sdk/assembly/log";
 import { getIntegerProperty, getProperty } from "../../sdk/assembly/properties";
-import { countAmbiguous, countDecision, countDryRun } from "./counters";
+import { countDecision, countDryRun, countUnusual } from "./counters";
 import { logDenial } from "./decision-log";
 import { Denial } from "./denial";
 import { Engine } from "./engine";
@@ -20,6 +20,8 @@ import { Input } from "./match/input";
 import { scratch } from "./memory/arena";
 import { memberOf, readName, refuse } from "./read/members";
 import { SETTINGS, Settings } from "./settings";
+import { Unusual } from "./names";
+import { PathVerdict, checkReadings } from "./strict-paths";
 import { inLowerCase } from "./match/header-slots";
 import { RuleRecord } from "./match/records";
 
@@ -43,6 +45,8 @@ export class Authz {
   /** Property path of the physical peer's address, or {@link ABSENT}: not to be had. */
   private directAddress: View = ABSENT;
   private logDenials: bool = false;
+  /** Every reading of a path counts, not only the one on the wire. */
+  private strictPaths: bool = false;
 
   /** Reads the filter's object at the cursor. False: refused, and the reader says why; then only {@link free} makes sense. */
   configure(reader: JsonReader): bool {
@@ -60,6 +64,7 @@ export class Authz {
         case 1: this.readDirectAddress(reader); break;
         case 2: this.denial.configure(reader); break;
         case 3: this.logDenials = reader.boolean(); break;
+        case 4: this.strictPaths = reader.boolean(); break;
         default: settings.read(reader, index, this.engine.headers);
       }
     }
@@ -103,19 +108,26 @@ export class Authz {
       this.identity.load(peer);
       input.setPeer(peer);
       if (peer.ambiguous) {
-        countAmbiguous();
-        return this.deny(null, true);
+        return this.denyUnusual(Unusual.AmbiguousIdentity);
       }
     }
     if ((needs & FETCHED) != 0) this.fetch(needs);
-    const allowed = engine.allows(input);
-    const rule = engine.rule;
+    let allowed = engine.allows(input);
+    let rule = engine.rule;
+    if (allowed && this.strictPaths) {
+      const verdict = checkReadings(engine, input, request.pathOnly, request.hasFragment);
+      if (verdict == PathVerdict.Ambiguous) return this.denyUnusual(Unusual.AmbiguousPath);
+      if (verdict == PathVerdict.Denied) {
+        allowed = false;
+        rule = engine.rule;
+      }
+    }
     countDecision(rule, allowed);
     if (engine.hasDryRun) {
       const would = engine.dryRunAllows(input);
       countDryRun(engine.rule, would);
     }
-    return allowed || this.deny(rule, false);
+    return allowed || this.deny(rule, Unusual.No);
   }
 
   /** Everything that few policies ask for. */
@@ -135,9 +147,14 @@ export class Authz {
     }
   }
 
-  private deny(rule: RuleRecord | null, ambiguous: bool): bool {
-    if (this.logDenials) logDenial(rule, ambiguous, this.input, request.authority);
-    this.denial.send(rule, ambiguous);
+  private denyUnusual(why: Unusual): bool {
+    countUnusual(why);
+    return this.deny(null, why);
+  }
+
+  private deny(rule: RuleRecord | null, why: Unusual): bool {
+    if (this.logDenials) logDenial(rule, why, this.input, request.authority);
+    this.denial.send(rule, why);
     return false;
   }
 

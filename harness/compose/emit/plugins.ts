@@ -26,6 +26,7 @@ export interface PluginOptions {
   peer?: { identity: string; address: string };
   maxSeries: number;
   logDenials?: boolean;
+  strictPaths: boolean;
   denial?: { status?: number; body?: string };
 }
 
@@ -73,6 +74,7 @@ function authzConfig(gateway: GatewayModel, rules: RuleModel[], model: Model, op
     gateway: { namespace: self.namespace, labels: self.labels, targets: self.targets },
     denial: options.denial ? { ...options.denial } : undefined,
     logDenials: options.logDenials,
+    strictPaths: options.strictPaths,
     workloads: workloads.map(workloadConfig),
     policies: policies.map(policyConfig),
   };

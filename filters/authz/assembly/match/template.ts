@@ -110,6 +110,6 @@ function allOf(at: usize, n: u32, slash: bool): bool {
 /** Unreserved, `%`, sub-delimiters, `:` and `@`: a bit for each ASCII character. Held to Envoy byte by byte in test/differential. */
 const CHARACTERS = memory.data<u32>([0, 0x2fff7ff2, 0x87ffffff, 0x47fffffe]);
 
-function isPathCharacter(c: u8): bool {
+export function isPathCharacter(c: u8): bool {
   return c < 128 && ((load<u32>(CHARACTERS + <usize>(c >> 5 << 2)) >> (c & 31)) & 1) != 0;
 }
