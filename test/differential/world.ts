@@ -120,7 +120,7 @@ interface Workload {
 }
 
 function workloadOf({ workloads, namespace = "default", labels }: Configuration, route: string | undefined): Workload {
-  return workloads?.find(({ routes }) => route !== undefined && routes.includes(route)) ?? { namespace, labels };
+  return workloads?.find(({ routes = [] }) => route !== undefined && routes.includes(route)) ?? { namespace, labels };
 }
 
 /** What istiod gives to a workload: the policies of its own namespace and the root's whose selector takes it. */
