@@ -18,6 +18,9 @@ export interface FuzzReport {
   findings: string[];
 }
 
+/** For each configuration that is taken. */
+const REQUESTS = 25;
+
 const WORDS: Vocabulary = {
   ids: ["cluster.local/ns/prod/sa/web", "td1/ns/dev/sa/api", "td2/ns/ns/sa/sa", "old-td1/ns/istio-system/sa/default", "td1/ns/prod/x/sa/web/y", "a/ns/ns/ns/prod/sa/sa/sa/api/b"],
   snis: ["web.prod", "api.dev", "WEB.prod", "x"],
@@ -68,7 +71,7 @@ function fuzzOne(core: Core, text: Uint8Array, random: Random, report: FuzzRepor
   }
   const nearby = new Nearby(configuration, random, WORDS);
   const plain = asBytes(configuration) as Configuration;
-  for (let n = 0; n < 10; n++) {
+  for (let n = 0; n < REQUESTS; n++) {
     const request = strange({ ...nearby.connection(), ...nearby.request() }, random);
     report.requests++;
     try {
@@ -86,14 +89,15 @@ function fuzzOne(core: Core, text: Uint8Array, random: Random, report: FuzzRepor
 const RAW = 0xf000;
 
 function parse(text: Uint8Array): Configuration {
-  const characters = Array.from(text, (byte) => String.fromCharCode(byte < 128 ? byte : RAW + byte));
-  return JSON.parse(characters.join("")) as Configuration;
+  const characters = Buffer.from(text.buffer, text.byteOffset, text.length).toString("latin1");
+  return JSON.parse(characters.replace(/[\x80-\xff]/g, (c) => String.fromCharCode(RAW + c.charCodeAt(0)))) as Configuration;
 }
 
 /** Every string as the bytes it is on the wire, one character each. */
 function asBytes(value: unknown): unknown {
   if (typeof value === "string") {
-    return value.replace(/[^\x00-\x7f]/gu, (c) => (c.length === 1 && c.charCodeAt(0) >> 8 === RAW >> 8 ? String.fromCharCode(c.charCodeAt(0) - RAW) : Buffer.from(c, "utf8").toString("latin1")));
+    if (!/[\u0080-\uffff]/.test(value)) return value;
+    return value.replace(/[\u0080-\u{10ffff}]/gu, (c) => (c.length === 1 && c.charCodeAt(0) >> 8 === RAW >> 8 ? String.fromCharCode(c.charCodeAt(0) - RAW) : Buffer.from(c, "utf8").toString("latin1")));
   }
   if (Array.isArray(value)) return value.map(asBytes);
   if (value === null || typeof value !== "object") return value;
@@ -102,7 +106,9 @@ function asBytes(value: unknown): unknown {
 
 /** The engine's driver writes characters above 255 as their low byte. */
 function asSeen(request: Request): Request {
-  return JSON.parse(JSON.stringify(request), (_key, value: unknown) => (typeof value === "string" ? Buffer.from(value, "latin1").toString("latin1") : value)) as Request;
+  const text = JSON.stringify(request);
+  if (!/[\u0100-\uffff]/.test(text)) return request;
+  return JSON.parse(text, (_key, value: unknown) => (typeof value === "string" ? Buffer.from(value, "latin1").toString("latin1") : value)) as Request;
 }
 
 /** Structure: a value for another, a member gone, twice, or of another type. Text: bytes changed, gone, twice, or from elsewhere. */
