@@ -112,13 +112,14 @@ export function bits(text: string): string | undefined {
 }
 
 function ip(value: string, address: string | undefined): boolean {
-  const text = address && isIP(address) !== 0 && bits(address);
+  const text = address && isIP(address) !== 0 && !address.includes("%") && bits(address);
   if (!text) return false;
   const [base, length] = value.split("/") as [string, string | undefined];
   const range = bits(base)!;
   let count = length === undefined ? range.length : Number(length);
   if (length !== undefined && range.length === 32 && base.includes(":")) {
-    if (count < 96) return false; // not generated: a mapped range that is wider than the mapped addresses
+    // Wider than the mapped addresses: a range of IPv6.
+    if (count < 96) return text.length === 128 && `${"0".repeat(80)}${"1".repeat(16)}`.slice(0, count) === text.slice(0, count);
     count -= 96;
   }
   return range.length === text.length && range.slice(0, count) === text.slice(0, count);
