@@ -16,6 +16,8 @@ export default defineConfig({
       suite("containers", "test/containers/**/*.test.ts", 180_000),
       suite("conformance", "test/conformance/**/*.test.ts", 120_000),
       suite("foreign", "test/foreign/**/*.test.ts", 300_000),
+      suite("upstream", "test/differential/upstream.test.ts", 120_000),
+      suite("differential", "test/differential/native*.test.ts", 600_000),
     ],
   },
 });

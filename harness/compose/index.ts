@@ -64,6 +64,8 @@ export interface ComposeOptions extends CheckOptions, ModuleOptions {
   logDenials?: boolean;
   /** Policies come in signed bundles, and the folder's are left out of the configuration. */
   signing?: SigningOptions;
+  /** Requests must be allowed in every reading of their path; stricter than Istio. Default true. */
+  strictPaths?: boolean;
 }
 
 export interface ListenerInfo {
@@ -208,6 +210,7 @@ function pluginOptions(options: ComposeOptions, peerState: boolean) {
     trustDomain: options.trustDomain ?? "cluster.local",
     trustDomainAliases: options.trustDomainAliases ?? [],
     maxSeries: options.maxSeries ?? 1000,
+    strictPaths: options.strictPaths ?? true,
     ...(options.identity === "xfcc" ? { identity: { xfcc: "single" } } : peerState ? { identity: { filterState: PEER_KEY } } : {}),
     ...(peerState ? { directAddress: { filterState: DIRECT_ADDRESS_KEY } } : {}),
     ...(options.logDenials === undefined ? {} : { logDenials: options.logDenials }),

@@ -22,9 +22,10 @@ import { Input } from "./match/input";
 import { scratch } from "./memory/arena";
 import { memberOf, readName, refuse } from "./read/members";
 import { NODE_SETTINGS, SETTINGS, Settings } from "./settings";
+import { Unusual } from "./names";
+import { PathVerdict, checkReadings } from "./strict-paths";
 import { inLowerCase } from "./match/header-slots";
 import { RuleRecord } from "./match/records";
-import { Unusual } from "./names";
 
 const FILTER_STATE = utf8("filter_state\0");
 const SOURCE_ADDRESS = utf8("source\0address");
@@ -49,6 +50,8 @@ export class Authz {
   /** Property path of the physical peer's address, or {@link ABSENT}: not to be had. */
   private directAddress: View = ABSENT;
   private logDenials: bool = false;
+  /** Every reading of a path counts, not only the one on the wire. */
+  private strictPaths: bool = false;
 
   /** Reads the filter's object at the cursor. False: refused, and the reader says why; then only {@link free} makes sense. */
   configure(reader: JsonReader): bool {
@@ -67,9 +70,10 @@ export class Authz {
         case 1: this.readDirectAddress(reader); break;
         case 2: this.denial.configure(reader); break;
         case 3: this.logDenials = reader.boolean(); break;
-        case 4:
+        case 4: this.strictPaths = reader.boolean(); break;
         case 5:
-        case 6: this.readSigned(reader, index - NODE_SETTINGS - 4); break;
+        case 6:
+        case 7: this.readSigned(reader, index - NODE_SETTINGS - 5); break;
         default: {
           plain = true;
           settings.read(reader, index, this.engine.headers);
@@ -148,19 +152,27 @@ export class Authz {
     const needs = engine.needs;
     const input = this.input;
     request.load();
-    if (!this.serving) return this.denyAll(Unusual.NoBundle);
+    if (!this.serving) return this.denyUnusual(Unusual.NoBundle);
     input.setText(Field.Method, request.method);
     input.setText(Field.Path, request.pathOnly);
     if ((needs & Needs.Identity) != 0 || this.identity.complete) {
       this.identity.load(peer);
       input.setPeer(peer);
       if (peer.ambiguous) {
-        return this.denyAll(Unusual.AmbiguousIdentity);
+        return this.denyUnusual(Unusual.AmbiguousIdentity);
       }
     }
     if ((needs & FETCHED) != 0) this.fetch(needs);
-    const allowed = engine.allows(input);
-    const rule = engine.rule;
+    let allowed = engine.allows(input);
+    let rule = engine.rule;
+    if (allowed && this.strictPaths) {
+      const verdict = checkReadings(engine, input, request.pathOnly, request.hasFragment);
+      if (verdict == PathVerdict.Ambiguous) return this.denyUnusual(Unusual.AmbiguousPath);
+      if (verdict == PathVerdict.Denied) {
+        allowed = false;
+        rule = engine.rule;
+      }
+    }
     countDecision(rule, allowed);
     if (engine.hasDryRun) {
       const would = engine.dryRunAllows(input);
@@ -186,7 +198,7 @@ export class Authz {
     }
   }
 
-  private denyAll(why: Unusual): bool {
+  private denyUnusual(why: Unusual): bool {
     countUnusual(why);
     return this.deny(null, why);
   }

@@ -19,7 +19,7 @@ const END = utf8(";");
 const NONE = utf8("none");
 
 /** Ids + 1 of the counters that no rule keeps, by name: denied, allowed, and the same on trial; then the {@link Unusual}. */
-const kept = memory.data(24, 4);
+const kept = memory.data(28, 4);
 
 export function countDecision(rule: RuleRecord | null, allowed: bool): void {
   count(allowed ? ALLOWED : DENIED, u32(allowed), rule, NONE);

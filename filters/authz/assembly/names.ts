@@ -6,12 +6,13 @@ import { put, putNumber } from "../../sdk/assembly/line";
 const SLASH = utf8("/");
 
 /** What denies apart from policies. */
-export enum Unusual { No, AmbiguousIdentity, NoBundle }
+export enum Unusual { No, AmbiguousIdentity, NoBundle, AmbiguousPath }
 
 /** Its name, where there is no rule. */
 export function unusualName(why: Unusual): View {
   if (why == Unusual.No) return utf8("none");
-  return why == Unusual.NoBundle ? utf8("no_valid_bundle") : utf8("ambiguous_identity");
+  if (why == Unusual.NoBundle) return utf8("no_valid_bundle");
+  return why == Unusual.AmbiguousPath ? utf8("ambiguous_path") : utf8("ambiguous_identity");
 }
 
 export function putName(rule: RuleRecord): void {

@@ -31,6 +31,7 @@ export interface PluginOptions {
   directAddress?: Config;
   maxSeries: number;
   logDenials?: boolean;
+  strictPaths: boolean;
   denial?: { status?: number; body?: string };
   /** Policies come in signed bundles instead. */
   signing?: SigningOptions;
@@ -81,6 +82,7 @@ function authzConfig(gateway: GatewayModel, rules: RuleModel[], model: Model, op
     gateway: { namespace: self.namespace, labels: self.labels, targets: self.targets },
     denial: options.denial ? { ...options.denial } : undefined,
     logDenials: options.logDenials,
+    strictPaths: options.strictPaths,
     workloads: workloads.map(workloadConfig),
     policies: policies.map(policyConfig),
   };

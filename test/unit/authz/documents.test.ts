@@ -21,7 +21,7 @@ beforeAll(async () => {
 
 /** The core reads the policies; identity, denial and the like are the filter's. */
 function policiesOnly(configuration: Record<string, unknown>) {
-  const { identity: _identity, directAddress: _directAddress, denial: _denial, logDenials: _logDenials, ...rest } = configuration;
+  const { identity: _identity, directAddress: _directAddress, denial: _denial, logDenials: _logDenials, strictPaths: _strictPaths, ...rest } = configuration;
   return rest;
 }
 
