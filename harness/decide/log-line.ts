@@ -10,6 +10,8 @@ export interface LoggedRequest {
   /** What the line doesn't say is filled with something harmless; {@link unknown} tells what that is. */
   request: AccessRequest;
   unknown: (attribute: Attribute) => boolean;
+  /** The same for lines of which the same is unknown. */
+  shape: string;
   route: string | undefined;
   /** Local port that the client connected to, if the line says it. */
   port: number | undefined;
@@ -86,6 +88,7 @@ export function readLogLine(text: string): LoggedRequest | string {
       if (attribute.startsWith("jwt ")) return claims === undefined;
       return !known[attribute];
     },
+    shape: [principal === undefined, direct === undefined, remote === undefined, sni === undefined, local === undefined, claims === undefined, ...knownHeaders].join(),
     route: route ?? undefined,
     port: local?.port,
     recorded: recordedOf(value("details"), value("status")),

@@ -106,7 +106,7 @@ function deciding(node: EdgeNode, { policy: id, rule }: RuleName, request: Acces
 }
 
 function reasonFor({ allowed, rule, ambiguous, stage }: { allowed: boolean; rule: RuleName | undefined; ambiguous: boolean; stage: Stage }, workload: Workload, enforced: readonly Policy[], noRoute: boolean): string {
-  const where = workload.name ?? "this route, which leads to no workload";
+  const where = workload.name ?? "the node (no workload's route)";
   const then = noRoute ? "; no route takes it, so Envoy answers 404" : "";
   if (ambiguous) return "the certificate has more than one URI SAN: that is no valid SPIFFE identity, so no policy is asked";
   if (allowed) {

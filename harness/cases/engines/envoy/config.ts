@@ -93,7 +93,7 @@ function filterState(tls: boolean, version: string): Config {
 }
 
 function connectionManager(plan: CasePlan, route: string | null, files: Files): Config {
-  const manager = httpConnectionManager({ name: STAT_PREFIX, routes: routes(plan, route), filters: [wasmFilter(plan)], accessLog: false });
+  const manager = httpConnectionManager({ name: STAT_PREFIX, routes: routes(plan, route), filters: [wasmFilter(plan)] });
   Object.assign(manager.typed_config as Config, {
     http_protocol_options: { enable_trailers: true },
     access_log: [
