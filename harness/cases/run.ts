@@ -99,3 +99,8 @@ export function countCases(run: TestRun): { passed: number; failed: number; skip
   const skipped = cases.filter(({ results }) => results.every(({ outcome }) => outcome === "skipped")).length;
   return { total: cases.length, failed, skipped, passed: cases.length - failed - skipped, differences: cases.filter(({ differences }) => differences.length > 0).length };
 }
+
+/** Two runs as one. */
+export function joinRuns(a: TestRun, b: TestRun): TestRun {
+  return { engines: a.engines, files: [...a.files, ...b.files], findings: [...a.findings, ...b.findings], durationMs: a.durationMs + b.durationMs };
+}

@@ -10,7 +10,7 @@ import { readCaseFile, type CaseFile } from "./read.ts";
 import { runCases, type TestRun } from "./run.ts";
 
 export { jsonReport, junitReport, textReport } from "./report.ts";
-export { passed } from "./run.ts";
+export { joinRuns, passed } from "./run.ts";
 export { watchCases } from "./watch.ts";
 
 export interface SessionOptions {
