@@ -65,6 +65,8 @@ export interface LoadOptions {
 export interface Policies {
   /** The folder as the caller named it; positions and `selvedge.dev/directory` start from it. */
   dir: string;
+  /** What was read. */
+  files: string[];
   resources: Resource[];
   external: ExternalDocument[];
   findings: Finding[];
@@ -76,13 +78,14 @@ export function ofKind<K extends Kind>(policies: Policies, kind: K): Resource<K>
 }
 
 /**
- * Reads every `.yaml` and `.yml` file below `dir` (names that start with a dot are skipped; symbolic links are
+ * Reads every `.yaml` and `.yml` file below `dir`, or the one file that it names (names that start with a dot are skipped; symbolic links are
  * followed, as a mounted ConfigMap needs). Never throws for what the files hold: trouble comes back as findings.
  */
 export function loadPolicies(dir: string, options: LoadOptions = {}): Policies {
   const report = new Report();
-  const policies: Policies = { dir, resources: [], external: [], findings: [] };
+  const policies: Policies = { dir, files: [], resources: [], external: [], findings: [] };
   const files = listFiles(dir, report);
+  policies.files = files;
   if (files.length === 0 && !report.failed) {
     report.add({
       code: "policies-missing",
@@ -256,6 +259,7 @@ function listFiles(dir: string, report: Report): string[] {
       else if (info.isFile() && /\.ya?ml$/.test(name)) files.push(path);
     }
   };
+  if (/\.(ya?ml|json)$/.test(dir) && statSync(dir, { throwIfNoEntry: false })?.isFile()) return [dir];
   visit(dir, 0);
   return files;
 }

@@ -2,11 +2,14 @@
  * Authorization of HTTP requests, for the filter of its own and for the fused one: reads its configuration, fetches what the
  * policies need of each request, and answers those that are denied.
  */
+import { LogLevelValues } from "../../sdk/assembly/abi/enums";
 import { ABSENT, View, address, size, utf8, view } from "../../sdk/assembly/bytes";
 import { IdentitySource, peer } from "../../sdk/assembly/http/identity";
 import { request } from "../../sdk/assembly/http/request";
 import { currentRoute } from "../../sdk/assembly/http/route";
 import { JsonReader } from "../../sdk/assembly/json/reader";
+import { endLine, put, startLine } from "../../sdk/assembly/line";
+import { logBytes } from "../../sdk/assembly/log";
 import { getIntegerProperty, getProperty } from "../../sdk/assembly/properties";
 import { countAmbiguous, countDecision, countDryRun } from "./counters";
 import { logDenial } from "./decision-log";
@@ -32,8 +35,6 @@ const SUBJECT = utf8("connection\0subject_peer_certificate");
 const FETCHED: u32 = ~(Needs.Identity | (1 << Field.Method) | (1 << Field.Path));
 
 export class Authz {
-  /** What the operator should know though the configuration was taken; empty: nothing. */
-  warning: string = "";
   private readonly engine: Engine = new Engine();
   private readonly input: Input = new Input();
   private readonly denial: Denial = new Denial();
@@ -67,8 +68,17 @@ export class Authz {
       refuse(reader, utf8("ipBlocks or source.ip in a policy"), utf8("'directAddress' beside the policies, since only a filter state tells the physical peer; or remoteIpBlocks"));
       return false;
     }
-    if (this.engine.unattached.length > 0) this.warning = "these policies apply to nothing here: " + this.engine.unattached;
     return true;
+  }
+
+  /** Says what the operator should know though the configuration was taken. */
+  warn(): void {
+    const unattached = this.engine.unattached;
+    if (size(unattached) == 0) return;
+    startLine();
+    put(utf8("selvedge: authz: these policies apply to nothing here: "));
+    put(unattached);
+    logBytes(LogLevelValues.warn, endLine());
   }
 
   private readDirectAddress(reader: JsonReader): void {

@@ -7,7 +7,7 @@ import { View, utf8 } from "../../sdk/assembly/bytes";
 import { defineMetric, incrementMetric } from "../../sdk/assembly/metrics";
 import { RuleRecord } from "./match/records";
 import { putName, putRule } from "./names";
-import { endLine, put, startLine } from "./line";
+import { endLine, put, startLine } from "../../sdk/assembly/line";
 
 const ALLOWED = utf8("selvedge_authz_allowed_total");
 const DENIED = utf8("selvedge_authz_denied_total");

@@ -10,7 +10,7 @@ import { Field } from "./fields";
 import { Input } from "./match/input";
 import { RuleRecord } from "./match/records";
 import { putName, putRule } from "./names";
-import { endLine, put, putForeign, putNumber, startLine } from "./line";
+import { endLine, put, putForeign, putNumber, startLine } from "../../sdk/assembly/line";
 
 const LINES_PER_SECOND: u32 = 10;
 const SECOND: u64 = 1_000_000_000;

@@ -6,7 +6,7 @@ import { sendLocalResponse } from "../../sdk/assembly/stream";
 import { memberOf, refuse } from "./read/members";
 import { RuleRecord } from "./match/records";
 import { putName, putRule } from "./names";
-import { endLine, put, startLine } from "./line";
+import { endLine, put, startLine } from "../../sdk/assembly/line";
 
 const DEFAULT_BODY = utf8("RBAC: access denied");
 const DENIED = utf8("selvedge_authz_denied[");

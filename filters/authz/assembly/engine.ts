@@ -1,6 +1,7 @@
 /** The policies of one plugin configuration: compiled, and asked. Pure: no host call is made here. */
-import { ABSENT, View, address, sameBytes, size, toString, utf8 } from "../../sdk/assembly/bytes";
+import { ABSENT, View, address, sameBytes, size, utf8 } from "../../sdk/assembly/bytes";
 import { JsonReader } from "../../sdk/assembly/json/reader";
+import { endLine, put, startLine } from "../../sdk/assembly/line";
 import { Attachment } from "./compile/attach";
 import { compile } from "./compile/compiler";
 import { orderOf } from "./compile/order";
@@ -22,8 +23,8 @@ export class Engine {
   needs: u32 = 0;
   /** Some policy is on trial: ask {@link dryRunAllows} too. */
   hasDryRun: bool = false;
-  /** Policies that apply to nothing here, to be mentioned: one of them may be meant to. */
-  unattached: string = "";
+  /** Names of policies that apply to nothing here, to be mentioned, since one of them may be meant to; empty: none. */
+  unattached: View = 0;
   readonly headers: HeaderSlots;
   private readonly arena: Arena;
   private readonly table: Table;
@@ -53,6 +54,7 @@ export class Engine {
     if (settings.workloads.count > 0) changetype<Workload>(workloads.first).next = settings.workloads.first;
     workloads.count += settings.workloads.count;
     const attachment = new Attachment(this.arena, settings.rootNamespace, workloads, settings.gateway);
+    startLine();
     for (let node = settings.policies.first; node != 0; node = next(node)) {
       const policy = changetype<Policy>(node);
       if (policy.namespace == ABSENT) policy.namespace = settings.node.namespace;
@@ -61,6 +63,7 @@ export class Engine {
       if (policy.layers.count == 0 && !this.mayApplyToNothing(reader, settings, policy)) return false;
       this.hasDryRun = this.hasDryRun || policy.dryRun;
     }
+    this.unattached = this.arena.copy(endLine());
     const trustDomains = make<List>();
     appendText(trustDomains, settings.trustDomain);
     for (let node = settings.aliases.first; node != 0; node = next(node)) appendText(trustDomains, textOf(node));
@@ -79,10 +82,13 @@ export class Engine {
   /** Without anything that targets could name, a targetRef can't be followed, and a DENY would silently not apply. */
   private mayApplyToNothing(reader: JsonReader, settings: Settings, policy: Policy): bool {
     if (policy.targets.count > 0 && settings.workloads.count + settings.node.targets.count == 0 && settings.gateway == 0) {
-      return refuseAt(reader, "policies", policy.position, utf8("target references"), utf8("'targets' or 'workloads' beside the policies, to tell what they lead to"));
+      return reader.failAt(utf8("policies"), policy.position, utf8("target references"), utf8("'targets' or 'workloads' beside the policies, to tell what they lead to"));
     }
-    if (this.unattached.length < 400) {
-      this.unattached += (this.unattached.length > 0 ? ", " : "") + toString(policy.namespace) + "/" + toString(policy.name);
+    if (size(endLine()) < 400) {
+      if (size(endLine()) > 0) put(utf8(", "));
+      put(policy.namespace);
+      put(utf8("/"));
+      put(policy.name);
     }
     return true;
   }
@@ -99,7 +105,7 @@ export class Engine {
       for (let route = workload.routes.first; route != 0; route = next(route)) {
         const slot = spaces.put(routes, Kind.Exact, textOf(route));
         if (slot.allow != 0) {
-          return refuseAt(reader, "workloads", workload.position, utf8("a route of another workload"), utf8("each route in one workload"));
+          return reader.failAt(utf8("workloads"), workload.position, utf8("a route of another workload"), utf8("each route in one workload"));
         }
         slot.allow = changetype<usize>(enforced);
         slot.deny = changetype<usize>(dryRun);
@@ -149,13 +155,7 @@ function namesDiffer(reader: JsonReader, policies: List): bool {
     const b = changetype<Policy>(a.next);
     if (!sameBytes(a.order, b.order)) continue;
     const later = max(a.position, b.position);
-    return refuseAt(reader, "policies", later, utf8("the name of another policy"), utf8("one policy of a name in a namespace"));
+    return reader.failAt(utf8("policies"), later, utf8("the name of another policy"), utf8("one policy of a name in a namespace"));
   }
   return true;
-}
-
-/** Refuses an element of a list, once the whole is read. */
-function refuseAt(reader: JsonReader, list: string, index: i32, found: View, expected: View): bool {
-  reader.error = reader.path() + "." + list + "[" + index.toString() + "]: found " + toString(found) + ", expected " + toString(expected);
-  return false;
 }

@@ -1,10 +1,9 @@
 /** The authz filter: one decision for each request's headers. */
-import { FilterHeadersStatusValues, LogLevelValues } from "../../sdk/assembly/abi/enums";
-import { ABSENT } from "../../sdk/assembly/bytes";
+import { FilterHeadersStatusValues } from "../../sdk/assembly/abi/enums";
+import { ABSENT, utf8 } from "../../sdk/assembly/bytes";
 import { refuse } from "../../sdk/assembly/configuration";
 import { Context, RootContext } from "../../sdk/assembly/context";
 import { JsonReader } from "../../sdk/assembly/json/reader";
-import { log } from "../../sdk/assembly/log";
 import { EMPTY } from "../../sdk/assembly/stream";
 import { Authz } from "./authz";
 
@@ -29,11 +28,11 @@ export class AuthzRoot extends RootContext {
     const reader = new JsonReader(configuration == ABSENT ? EMPTY : configuration);
     if (!next.configure(reader) || !reader.finish()) {
       next.free();
-      return refuse("authz", reader);
+      return refuse(utf8("authz"), reader);
     }
     this.authz.free();
     this.authz = next;
-    if (next.warning.length > 0) log(LogLevelValues.warn, "selvedge: authz: " + next.warning);
+    next.warn();
     return true;
   }
 

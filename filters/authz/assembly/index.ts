@@ -1,6 +1,7 @@
+import { utf8 } from "../../sdk/assembly/bytes";
 import { registerRootContext } from "../../sdk/assembly/context";
 import { AuthzRoot } from "./filter";
 
 export * from "../../sdk/assembly/proxy";
 
-registerRootContext((context_id: u32) => new AuthzRoot(context_id), "authz");
+registerRootContext((context_id: u32) => new AuthzRoot(context_id), utf8("authz"));

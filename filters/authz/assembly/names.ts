@@ -1,7 +1,7 @@
 /** How a rule is called: `<namespace>/<policy>` and its index. */
 import { utf8 } from "../../sdk/assembly/bytes";
 import { PolicyRecord, RuleRecord } from "./match/records";
-import { put, putNumber } from "./line";
+import { put, putNumber } from "../../sdk/assembly/line";
 
 const SLASH = utf8("/");
 

@@ -14,7 +14,7 @@ import { request } from "../../sdk/assembly/http/request";
 import { currentRoute, forgetRoute } from "../../sdk/assembly/http/route";
 import { JsonReader } from "../../sdk/assembly/json/reader";
 import { LabelledName } from "../../sdk/assembly/labels";
-import { log } from "../../sdk/assembly/log";
+import { logBytes } from "../../sdk/assembly/log";
 import { NO_METRIC, defineMetric, incrementMetric } from "../../sdk/assembly/metrics";
 import { getProperty, setProperty } from "../../sdk/assembly/properties";
 import { CanaryConfig } from "./config";
@@ -125,7 +125,7 @@ export class Canary {
     }
     if (!this.complained) {
       this.complained = true;
-      log(LogLevelValues.error, "selvedge: canary: the proxy refused to re-route a request; such requests stay on the stable arm");
+      logBytes(LogLevelValues.error, utf8("selvedge: canary: the proxy refused to re-route a request; such requests stay on the stable arm"));
     }
     return false;
   }

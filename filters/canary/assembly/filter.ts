@@ -1,5 +1,6 @@
 import { FilterHeadersStatusValues } from "../../sdk/assembly/abi/enums";
 import { now } from "../../sdk/assembly/clock";
+import { utf8 } from "../../sdk/assembly/bytes";
 import { refuse } from "../../sdk/assembly/configuration";
 import { Context, RootContext } from "../../sdk/assembly/context";
 import { JsonReader } from "../../sdk/assembly/json/reader";
@@ -26,7 +27,7 @@ export class CanaryRoot extends RootContext {
 
   onConfigure(size: u32): bool {
     const reader = new JsonReader(this.configuration());
-    return (this.canary.configure(reader) && reader.finish()) || refuse("canary", reader);
+    return (this.canary.configure(reader) && reader.finish()) || refuse(utf8("canary"), reader);
   }
 }
 

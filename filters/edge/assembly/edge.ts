@@ -23,7 +23,7 @@ export class Edge {
   /** Reads the whole configuration. False: refused, the reader says why; then only {@link free} makes sense. */
   configure(reader: JsonReader): bool {
     let shared: IdentitySource | null = null;
-    if (!reader.beginObject("an object with the configurations of authz, canary and telemetry")) return false;
+    if (!reader.beginObject(utf8("an object with the configurations of authz, canary and telemetry"))) return false;
     while (reader.nextKey()) {
       if (reader.field(AUTHZ, 0)) {
         const authz = new Authz();
@@ -41,7 +41,7 @@ export class Edge {
         const identity = new IdentitySource();
         shared = identity;
         identity.configure(reader);
-      } else reader.unknownField("authz, canary, telemetry, identity");
+      } else reader.unknownField(utf8("authz, canary, telemetry, identity"));
     }
     if (!reader.finish()) return false;
     if (shared !== null) this.share(shared);

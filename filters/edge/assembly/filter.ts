@@ -1,10 +1,10 @@
 /** The three filters as one: a request's headers, identity and route are read once, and one context serves all of them. */
-import { FilterHeadersStatusValues, LogLevelValues } from "../../sdk/assembly/abi/enums";
+import { FilterHeadersStatusValues } from "../../sdk/assembly/abi/enums";
+import { utf8 } from "../../sdk/assembly/bytes";
 import { refuse } from "../../sdk/assembly/configuration";
 import { Context, RootContext } from "../../sdk/assembly/context";
 import { currentRoute } from "../../sdk/assembly/http/route";
 import { JsonReader } from "../../sdk/assembly/json/reader";
-import { log } from "../../sdk/assembly/log";
 import { StreamRecord } from "../../telemetry/assembly/record";
 import { Edge } from "./edge";
 
@@ -25,12 +25,12 @@ export class EdgeRoot extends RootContext {
     const reader = new JsonReader(this.configuration());
     if (!next.configure(reader)) {
       next.free();
-      return refuse("edge", reader);
+      return refuse(utf8("edge"), reader);
     }
     this.edge.free();
     this.edge = next;
     const authz = next.authz;
-    if (authz !== null && authz.warning.length > 0) log(LogLevelValues.warn, "selvedge: authz: " + authz.warning);
+    if (authz !== null) authz.warn();
     return true;
   }
 

@@ -11,9 +11,10 @@ import {
   FilterTrailersStatusValues, LogLevelValues, PeerTypeValues, WasmResultValues,
 } from "./abi/enums";
 import { getBuffer } from "./buffers";
-import { View, toString, utf8 } from "./bytes";
+import { ABSENT, View, sameBytes, utf8 } from "./bytes";
 import { jsonOf } from "./json/from-struct";
-import { log } from "./log";
+import { endLine, put, putText, startLine } from "./line";
+import { logBytes } from "./log";
 import { getProperty } from "./properties";
 import { continueRequest } from "./stream";
 
@@ -138,34 +139,58 @@ export class Context extends BaseContext {
   onLog(): void {}
 }
 
-/** Refuses every configuration: stands in for a root id that nobody registered, so that the reason reaches the log. */
-class UnknownRoot extends RootContext {
-  constructor(context_id: u32, private readonly rootId: string) {
-    super(context_id);
-  }
-  onConfigure(configuration_size: u32): bool {
-    log(LogLevelValues.critical, "selvedge: no root context named '" + this.rootId + "' in this module; it has: " + names.join(", "));
-    return false;
-  }
+/** A root context that the module has, under its name. */
+class Registration {
+  next: Registration | null = null;
+  constructor(readonly factory: (context_id: u32) => RootContext, readonly name: View) {}
 }
 
-const names: string[] = [];
-const factories: ((context_id: u32) => RootContext)[] = [];
+let first: Registration | null = null;
 // @ts-ignore: decorator
 @lazy const ROOT_ID = utf8("plugin_root_id");
 
 /**
  * Makes a root context available under a name: the `root_id` of the plugin's configuration. A module that registers one
  * only answers to any root id.
+ *
+ * @param name a string, or a {@link View} that lives as long as the module: `utf8("authz")` takes less room
  */
-export function registerRootContext(factory: (context_id: u32) => RootContext, name: string): void {
-  names.push(name);
-  factories.push(factory);
+export function registerRootContext<T>(factory: (context_id: u32) => RootContext, name: T): void {
+  let bytes: View;
+  if (isString<T>()) bytes = utf8(changetype<string>(name));
+  else bytes = <View>name;
+  const registration = new Registration(factory, bytes);
+  registration.next = first;
+  first = registration;
 }
 
 export function createRoot(context_id: u32): RootContext {
-  if (factories.length == 1) return factories[0](context_id);
-  const rootId = toString(getProperty(ROOT_ID));
-  const index = names.indexOf(rootId);
-  return index >= 0 ? factories[index](context_id) : new UnknownRoot(context_id, rootId);
+  const only = first!;
+  if (only.next === null) return only.factory(context_id);
+  const rootId = getProperty(ROOT_ID);
+  let at: Registration | null = only;
+  while (at !== null) {
+    if (sameBytes(at.name, rootId)) return at.factory(context_id);
+    at = at.next;
+  }
+  return new UnknownRoot(context_id);
+}
+
+/** Refuses every configuration: stands in for a root id that nobody registered, so that the reason reaches the log. */
+class UnknownRoot extends RootContext {
+  onConfigure(configuration_size: u32): bool {
+    startLine();
+    put(utf8("selvedge: no root context named '"));
+    const rootId = getProperty(ROOT_ID);
+    if (rootId != ABSENT) putText(rootId, 256);
+    put(utf8("' in this module; it has: "));
+    let at: Registration | null = first;
+    while (at !== null) {
+      put(at.name);
+      at = at.next;
+      if (at !== null) put(utf8(", "));
+    }
+    logBytes(LogLevelValues.critical, endLine());
+    return false;
+  }
 }

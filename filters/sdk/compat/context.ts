@@ -1,7 +1,9 @@
 /** `RootContext` and `Context` with what this SDK's own don't have: the configuration as a string, and HTTP calls with a callback. */
 import { proxy_set_effective_context } from "../assembly/abi/imports";
 import { WasmResultValues } from "../assembly/abi/enums";
-import { BaseContext, Context as SdkContext, RootContext as SdkRootContext } from "../assembly/context";
+import {
+  BaseContext, Context as SdkContext, RootContext as SdkRootContext, registerRootContext as register,
+} from "../assembly/context";
 import { httpCall, lastResult } from "../assembly/callouts";
 import { address, toString, utf8 } from "../assembly/bytes";
 import { viewOf } from "./bytes";
@@ -106,4 +108,8 @@ export class Context extends SdkContext {
   get root_context(): RootContext {
     return changetype<RootContext>(this.root);
   }
+}
+
+export function registerRootContext(c: (context_id: u32) => RootContext, name: string): void {
+  register(changetype<(context_id: u32) => SdkRootContext>(c), name);
 }

@@ -40,17 +40,17 @@ export class TelemetryConfig {
       if (reader.field(ROUTES, 0)) this.readRoutes(reader);
       else if (reader.field(MAX_SERIES_FIELD, 1)) this.maxSeries = <u32>reader.integer(1, MAX_SERIES);
       else if (reader.field(IDENTITY, 2)) this.identity.configure(reader);
-      else reader.unknownField("routes, maxSeries, identity");
+      else reader.unknownField(utf8("routes, maxSeries, identity"));
     }
     return reader.ok;
   }
 
   private readRoutes(reader: JsonReader): void {
-    if (!reader.beginObject("an object with a member for each route name")) return;
+    if (!reader.beginObject(utf8("an object with a member for each route name"))) return;
     while (reader.nextKey()) {
       const name = reader.key;
-      if (this.routes.find(name) >= 0) reader.failWith("this route twice", "each route once");
-      else if (this.routes.count == MAX_ROUTES) reader.failWith("more than 1048576 routes", "fewer");
+      if (this.routes.find(name) >= 0) reader.failWith(utf8("this route twice"), utf8("each route once"));
+      else if (this.routes.count == MAX_ROUTES) reader.failWith(utf8("more than 1048576 routes"), utf8("fewer"));
       else this.readRoute(reader, this.routes.at(this.routes.add(name)));
     }
   }
@@ -64,7 +64,7 @@ export class TelemetryConfig {
       if (reader.field(DESTINATION, 0)) readDestination(reader, destination, this.texts);
       else if (reader.field(ARM, 1)) destination.arm = text(reader, this.texts);
       else if (reader.field(LABEL, 2)) destination.route = text(reader, this.texts);
-      else reader.unknownField("destination, arm, label");
+      else reader.unknownField(utf8("destination, arm, label"));
     }
   }
 }
@@ -74,7 +74,7 @@ function readDestination(reader: JsonReader, destination: Destination, texts: Te
   while (reader.nextKey()) {
     if (reader.field(WORKLOAD, 0)) destination.workload = text(reader, texts);
     else if (reader.field(NAMESPACE, 1)) destination.namespace = text(reader, texts);
-    else reader.unknownField("workload, namespace");
+    else reader.unknownField(utf8("workload, namespace"));
   }
 }
 

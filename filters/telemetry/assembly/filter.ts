@@ -1,4 +1,5 @@
 import { FilterHeadersStatusValues } from "../../sdk/assembly/abi/enums";
+import { utf8 } from "../../sdk/assembly/bytes";
 import { refuse } from "../../sdk/assembly/configuration";
 import { Context, RootContext } from "../../sdk/assembly/context";
 import { JsonReader } from "../../sdk/assembly/json/reader";
@@ -21,7 +22,7 @@ export class TelemetryRoot extends RootContext {
   onConfigure(size: u32): bool {
     if (size == 0) return true;
     const reader = new JsonReader(this.configuration());
-    return (this.telemetry.configure(reader) && reader.finish()) || refuse("telemetry", reader);
+    return (this.telemetry.configure(reader) && reader.finish()) || refuse(utf8("telemetry"), reader);
   }
 }
 

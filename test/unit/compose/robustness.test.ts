@@ -16,7 +16,7 @@ const documents = readdirSync(EDGE)
 
 /** With `partial`, what could be read is resolved all the same: references lead nowhere then. */
 function run(text: string, partial = false) {
-  const policies: Policies = { dir: "p", resources: [], external: [], findings: [] };
+  const policies: Policies = { dir: "p", files: [], resources: [], external: [], findings: [] };
   const report = new Report();
   readDocuments("p/x.yaml", text, {}, policies, report);
   policies.findings = partial ? [] : report.findings;

@@ -1,15 +1,15 @@
-/** What a message says costs half as much as UTF-8 (see harness/build/static-bytes.mjs): it becomes a string when it is needed. */
-import { ABSENT, View, address, size, toString, utf8 } from "../../../sdk/assembly/bytes";
+/** How members of objects are read and refused. */
+import { ABSENT, View, address, size, utf8 } from "../../../sdk/assembly/bytes";
 import { JsonReader } from "../../../sdk/assembly/json/reader";
 
 /** Refuses what is at the reader's cursor, unless something was refused before. */
 export function refuse(reader: JsonReader, found: View, expected: View): void {
-  if (reader.ok) reader.failWith(toString(found), toString(expected));
+  reader.failWith(found, expected);
 }
 
 /** As {@link refuse}, where the value itself says what is wrong. */
 export function refuseValue(reader: JsonReader, value: View, expected: View): void {
-  if (reader.ok) reader.failWith("'" + toString(value) + "'", toString(expected));
+  reader.failValue(value, expected);
 }
 
 /**
@@ -20,7 +20,7 @@ export function refuseValue(reader: JsonReader, value: View, expected: View): vo
 export function memberOf(reader: JsonReader, names: View): i32 {
   const index = wordIn(names, reader.key);
   if (index < 0) {
-    if (reader.ok) reader.unknownField(toString(names));
+    reader.unknownField(names);
     return -1;
   }
   return reader.field(reader.key, index) ? index : -1;

@@ -28,14 +28,14 @@ export class IdentitySource {
     if (!reader.beginObject()) return;
     while (reader.nextKey()) {
       if (reader.field(FIELD_FILTER_STATE, 0)) {
-        const key = reader.string("the name of a filter state object");
+        const key = reader.string(utf8("the name of a filter state object"));
         if (key == ABSENT || size(key) == 0) continue;
         const whole = heap.alloc(size(FILTER_STATE) + size(key));
         memory.copy(whole, address(FILTER_STATE), size(FILTER_STATE));
         memory.copy(whole + size(FILTER_STATE), address(key), size(key));
         this.path = view(whole, size(FILTER_STATE) + size(key));
         this.all = true;
-      } else reader.unknownField("filterState");
+      } else reader.unknownField(utf8("filterState"));
     }
   }
 

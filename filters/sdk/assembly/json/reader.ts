@@ -3,19 +3,27 @@
  * must say where (`$.policies[3].spec.rules[0]`), what was found and what was expected. The first error sticks; from then
  * on every call answers "no more", so that a consumer checks {@link ok} once, at its end. Pure.
  */
-import { ABSENT, View, address, sameBytes, size, toString, view } from "../bytes";
+import { ABSENT, View, address, sameBytes, size, utf8, view } from "../bytes";
+import { endLine, put, putNumber, putText, startLine } from "../line";
+import { allocateForCallback } from "../memory";
 import { scanNumber, scanString, skipSpace, stoppedAt } from "./scan";
 
 export enum JsonKind { End, Object, Array, String, Number, Boolean, Null, Invalid }
 
 /** Deeper than any configuration of ours; a bound, so that hostile nesting is an error and not a trap. */
 const MAX_DEPTH = 64;
-const ROOT: View = ABSENT;
 const EXACT: i64 = 1 << 53;
+/** A key or value in a message is cut here, so that what was expected still fits. */
+const MOST: u32 = 256;
+
+// The literals as they lie in memory.
+const TRUE: u32 = 0x65757274;
+const FALS: u32 = 0x736c6166;
+const NULL: u32 = 0x6c6c756e;
 
 export class JsonReader {
-  /** `path: found …, expected …`, or empty. */
-  error: string = "";
+  /** `path: found …, expected …`, as UTF-8 that lives until the callback returns; {@link ABSENT} while all is well. */
+  error: View = ABSENT;
   private at: usize;
   private readonly end: usize;
   private depth: i32 = 0;
@@ -30,7 +38,7 @@ export class JsonReader {
   }
 
   get ok(): bool {
-    return this.error.length == 0;
+    return this.error == ABSENT;
   }
 
   /** What the next value is, without reading it. */
@@ -42,24 +50,26 @@ export class JsonReader {
     if (c == 91) return JsonKind.Array;
     if (c == 34) return JsonKind.String;
     if (c == 45 || <u32>c - 48 < 10) return JsonKind.Number;
-    if (this.word("true") || this.word("false")) return JsonKind.Boolean;
-    return this.word("null") ? JsonKind.Null : JsonKind.Invalid;
+    if (this.end - this.at < 4) return JsonKind.Invalid;
+    const word = load<u32>(this.at);
+    if (word == TRUE || (word == FALS && this.end - this.at > 4 && load<u8>(this.at + 4) == 101)) return JsonKind.Boolean;
+    return word == NULL ? JsonKind.Null : JsonKind.Invalid;
   }
 
   /** Enters an object: then {@link nextKey} until it says false. */
-  beginObject(expected: string = "an object"): bool {
+  beginObject(expected: View = utf8("an object")): bool {
     return this.begin(JsonKind.Object, 0, expected);
   }
 
   /** Enters an array: then {@link nextElement} until it says false. */
-  beginArray(expected: string = "an array"): bool {
+  beginArray(expected: View = utf8("an array")): bool {
     return this.begin(JsonKind.Array, ABSENT, expected);
   }
 
-  private begin(kind: JsonKind, key: View, expected: string): bool {
+  private begin(kind: JsonKind, key: View, expected: View): bool {
     if (!this.ok) return false;
     if (this.kind() != kind) return this.fail(expected);
-    if (this.depth == MAX_DEPTH) return this.failWith("nested deeper than 64 levels", "a flatter document");
+    if (this.depth == MAX_DEPTH) return this.failWith(utf8("nested deeper than 64 levels"), utf8("a flatter document"));
     unchecked((this.keys[this.depth] = key));
     unchecked((this.indexes[this.depth] = -1));
     unchecked((this.seen[this.depth] = 0));
@@ -70,25 +80,25 @@ export class JsonReader {
 
   /** Moves to the next member: compare {@link field} or {@link key}, then read or {@link skip} its value. */
   nextKey(): bool {
-    if (!this.more(125, "',' or '}'")) return false;
+    if (!this.more(125, utf8("',' or '}'"))) return false;
     unchecked((this.keys[this.depth - 1] = 0)); // not the member before, in messages
-    if (this.at >= this.end || load<u8>(this.at) != 34) return this.fail("a field name in double quotes");
+    if (this.at >= this.end || load<u8>(this.at) != 34) return this.fail(utf8("a field name in double quotes"));
     const name = scanString(this.at, this.end);
     this.at = stoppedAt;
-    if (name == ABSENT) return this.fail("a valid string");
+    if (name == ABSENT) return this.fail(utf8("a valid string"));
     unchecked((this.keys[this.depth - 1] = name));
     this.at = skipSpace(this.at, this.end);
-    if (this.at >= this.end || load<u8>(this.at) != 58) return this.fail("':'");
+    if (this.at >= this.end || load<u8>(this.at) != 58) return this.fail(utf8("':'"));
     this.at++;
     return true;
   }
 
   /** Moves to the next element. */
   nextElement(): bool {
-    return this.more(93, "',' or ']'");
+    return this.more(93, utf8("',' or ']'"));
   }
 
-  private more(close: u8, separator: string): bool {
+  private more(close: u8, separator: View): bool {
     if (!this.ok) return false;
     const top = this.depth - 1;
     this.at = skipSpace(this.at, this.end);
@@ -103,7 +113,7 @@ export class JsonReader {
     if (index > 0) {
       if (c != 44) return this.fail(separator);
       this.at = skipSpace(this.at + 1, this.end);
-      if (this.at < this.end && load<u8>(this.at) == close) return this.fail("a value after ','");
+      if (this.at < this.end && load<u8>(this.at) == close) return this.fail(utf8("a value after ','"));
     }
     unchecked((this.indexes[top] = index));
     return true;
@@ -128,7 +138,7 @@ export class JsonReader {
     const top = this.depth - 1;
     const mask: u64 = 1 << <u64>bit;
     if (unchecked(this.seen[top]) & mask) {
-      this.failWith("this field twice", "each field once");
+      this.failWith(utf8("this field twice"), utf8("each field once"));
       return false;
     }
     unchecked((this.seen[top] |= mask));
@@ -136,12 +146,16 @@ export class JsonReader {
   }
 
   /** A member that nobody knows: always an error, since ignoring it could ignore a restriction. */
-  unknownField(known: string): bool {
-    return this.ok ? this.failWith("an unknown field", "one of " + known) : false;
+  unknownField(known: View): bool {
+    if (!this.ok) return false;
+    this.startError();
+    put(utf8("an unknown field, expected one of "));
+    put(known);
+    return this.endError();
   }
 
   /** A string's decoded bytes, or {@link ABSENT} with the error set. */
-  string(expected: string = "a string"): View {
+  string(expected: View = utf8("a string")): View {
     if (!this.ok) return ABSENT;
     if (this.kind() != JsonKind.String) {
       this.fail(expected);
@@ -150,7 +164,7 @@ export class JsonReader {
     const text = scanString(this.at, this.end);
     if (text == ABSENT) {
       this.at = stoppedAt;
-      this.fail("a valid string");
+      this.fail(utf8("a valid string"));
       return ABSENT;
     }
     this.at = stoppedAt;
@@ -158,21 +172,30 @@ export class JsonReader {
   }
 
   /** A whole number within bounds, and within ±2^53, where each is exact; `min` with the error set otherwise. */
-  integer(min: i64, max: i64, expected: string = ""): i64 {
+  integer(min: i64, max: i64, expected: View = ABSENT): i64 {
     const least = min > -EXACT ? min : -EXACT;
     const most = max < EXACT ? max : EXACT;
     const start = this.at;
-    const value = this.number(expected.length ? expected : "an integer");
+    const value = this.number(expected == ABSENT ? utf8("an integer") : expected);
     if (!this.ok) return min;
     if (value != Math.floor(value) || value < <f64>least || value > <f64>most) {
       this.at = start;
-      this.fail(expected.length ? expected : "an integer from " + least.toString() + " to " + most.toString());
+      if (expected != ABSENT) this.fail(expected);
+      else {
+        this.startError();
+        this.putFound();
+        put(utf8(", expected an integer from "));
+        putNumber(least);
+        put(utf8(" to "));
+        putNumber(most);
+        this.endError();
+      }
       return min;
     }
     return <i64>value;
   }
 
-  number(expected: string = "a number"): f64 {
+  number(expected: View = utf8("a number")): f64 {
     if (!this.ok) return 0;
     if (this.kind() != JsonKind.Number) {
       this.fail(expected);
@@ -187,7 +210,7 @@ export class JsonReader {
     return value;
   }
 
-  boolean(expected: string = "true or false"): bool {
+  boolean(expected: View = utf8("true or false")): bool {
     if (!this.ok) return false;
     if (this.kind() != JsonKind.Boolean) return this.fail(expected);
     const value = load<u8>(this.at) == 116;
@@ -225,58 +248,115 @@ export class JsonReader {
       case JsonKind.Null:
         return this.optionalNull();
       default:
-        return this.fail("a value");
+        return this.fail(utf8("a value"));
     }
   }
 
   /** After the outermost value: nothing may follow. */
   finish(): bool {
-    if (this.ok && this.kind() != JsonKind.End) this.fail("the end of the document");
+    if (this.ok && this.kind() != JsonKind.End) this.fail(utf8("the end of the document"));
     return this.ok;
   }
 
   /** Refuses what is at the cursor: `found` is described from the text. Returns false. */
-  fail(expected: string): bool {
-    return this.failWith(this.describe(), expected);
+  fail(expected: View): bool {
+    return this.failWith(ABSENT, expected);
   }
 
   /** Refuses with the caller's own words; only the first refusal counts. Returns false. */
-  failWith(found: string, expected: string): bool {
-    if (this.error.length == 0) this.error = this.path() + ": found " + found + ", expected " + expected;
+  failWith(found: View, expected: View): bool {
+    if (!this.ok) return false;
+    this.startError();
+    if (found == ABSENT) this.putFound();
+    else put(found);
+    return this.endExpecting(expected);
+  }
+
+  /** As {@link failWith}, where the value itself says what is wrong. */
+  failValue(value: View, expected: View): bool {
+    if (!this.ok) return false;
+    this.startError();
+    putQuoted(value);
+    return this.endExpecting(expected);
+  }
+
+  /** Refuses an element of a list in the current object, once the whole is read. Returns false. */
+  failAt(list: View, index: i32, found: View, expected: View): bool {
+    if (!this.ok) return false;
+    startLine();
+    this.putPath();
+    put(utf8("."));
+    put(list);
+    putIndex(index);
+    put(FOUND);
+    put(found);
+    return this.endExpecting(expected);
+  }
+
+  private startError(): void {
+    startLine();
+    this.putPath();
+    put(FOUND);
+  }
+
+  private endExpecting(expected: View): bool {
+    put(utf8(", expected "));
+    put(expected);
+    return this.endError();
+  }
+
+  /** Keeps the line, since others write theirs into the same buffer. */
+  private endError(): bool {
+    const line = endLine();
+    const kept = allocateForCallback(size(line));
+    memory.copy(kept, address(line), size(line));
+    this.error = view(kept, size(line));
     return false;
   }
 
   /** Where the cursor is, e.g. `$.policies[3].spec`. */
-  path(): string {
-    let path = "$";
+  private putPath(): void {
+    put(utf8("$"));
     for (let i = 0; i < this.depth; i++) {
       const key = unchecked(this.keys[i]);
       const index = unchecked(this.indexes[i]);
       if (index < 0) break;
-      path += key == ROOT ? "[" + index.toString() + "]" : key == 0 ? "" : "." + toString(key);
+      if (key == ABSENT) putIndex(index);
+      else if (key != 0) {
+        put(utf8("."));
+        putText(key, MOST);
+      }
     }
-    return path;
   }
 
-  private word(literal: string): bool {
-    const n = <usize>literal.length;
-    if (this.end - this.at < n) return false;
-    for (let i: usize = 0; i < n; i++) {
-      if (load<u8>(this.at + i) != load<u8>(changetype<usize>(literal) + (i << 1))) return false;
-    }
-    return true;
-  }
-
-  private describe(): string {
+  private putFound(): void {
     switch (this.kind()) {
-      case JsonKind.End: return "the end of the document";
-      case JsonKind.Object: return "an object";
-      case JsonKind.Array: return "an array";
-      case JsonKind.Null: return "null";
+      case JsonKind.End: put(utf8("the end of the document")); return;
+      case JsonKind.Object: put(utf8("an object")); return;
+      case JsonKind.Array: put(utf8("an array")); return;
+      case JsonKind.Null: put(utf8("null")); return;
     }
     const most: usize = 40;
     let stop = this.at;
-    while (stop < this.end && stop - this.at < most && load<u8>(stop) >= 32 && load<u8>(stop) != 44 && load<u8>(stop) != 125) stop++;
-    return "'" + toString(view(this.at, <u32>max<usize>(stop - this.at, 1))) + "'";
+    while (stop < this.end && (stop - this.at < most || (load<u8>(stop) & 0xc0) == 0x80)) {
+      const c = load<u8>(stop);
+      if (c < 32 || c == 44 || c == 125) break;
+      stop++;
+    }
+    putQuoted(view(this.at, <u32>max<usize>(stop - this.at, 1)));
   }
+}
+
+const FOUND = utf8(": found ");
+
+function putQuoted(text: View): void {
+  put(utf8("'"));
+  putText(text, MOST);
+  put(utf8("'"));
+}
+
+function putIndex(index: i32): void {
+  put(utf8("["));
+  putNumber(index);
+  put(utf8("]"));
 }

@@ -43,13 +43,13 @@ export function configure(at: usize, bytes: u32): string {
     engine.free();
     engine = next;
   } else next.free();
-  const error = ok ? "" : reader.error;
+  const error = ok ? "" : toString(reader.error);
   leave();
   return error;
 }
 
 export function unattached(): string {
-  return engine.unattached;
+  return toString(engine.unattached);
 }
 
 export function needs(): u32 {

@@ -1,4 +1,4 @@
-import { ABSENT, View, address, size } from "../../../../filters/sdk/assembly/bytes";
+import { ABSENT, View, address, size, toString } from "../../../../filters/sdk/assembly/bytes";
 import { JsonKind, JsonReader } from "../../../../filters/sdk/assembly/json/reader";
 import { enter, leave } from "../../../../filters/sdk/assembly/memory";
 import { utf8 } from "../../../../filters/sdk/assembly/bytes";
@@ -10,7 +10,7 @@ export function check(text: ArrayBuffer): string {
   const reader = new JsonReader(atTheEnd(text));
   reader.skip();
   reader.finish();
-  const error = reader.error;
+  const error = toString(reader.error);
   leave();
   return error;
 }
@@ -21,7 +21,7 @@ export function render(text: ArrayBuffer): string {
   const reader = new JsonReader(over(text));
   const rendered = value(reader);
   reader.finish();
-  const result = reader.ok ? rendered : reader.error;
+  const result = reader.ok ? rendered : toString(reader.error);
   leave();
   return result;
 }
@@ -44,7 +44,7 @@ function value(reader: JsonReader): string {
     case JsonKind.Boolean:
       return reader.boolean() ? "true" : "false";
     default:
-      if (!reader.optionalNull()) reader.fail("a value");
+      if (!reader.optionalNull()) reader.fail(utf8("a value"));
       return "null";
   }
 }
@@ -64,14 +64,14 @@ export function number(text: ArrayBuffer): u64 {
 /** Of a configuration that isn't there. */
 export function nothing(): string {
   const reader = new JsonReader(ABSENT);
-  reader.beginObject("the configuration");
-  return reader.error;
+  reader.beginObject(utf8("the configuration"));
+  return toString(reader.error);
 }
 
 export function integer(text: ArrayBuffer, min: i64, max: i64): string {
   const reader = new JsonReader(over(text));
   const value = reader.integer(min, max);
-  return reader.ok ? value.toString() : reader.error;
+  return reader.ok ? value.toString() : toString(reader.error);
 }
 
 const NAME = utf8("name");
@@ -84,28 +84,28 @@ export function configure(text: ArrayBuffer): string {
   enter();
   const reader = new JsonReader(over(text));
   let summary = "";
-  if (reader.beginObject("the configuration")) {
+  if (reader.beginObject(utf8("the configuration"))) {
     while (reader.nextKey()) {
-      if (reader.field(NAME, 0)) summary += " name=" + hex(reader.string("the rollout's name"));
+      if (reader.field(NAME, 0)) summary += " name=" + hex(reader.string(utf8("the rollout's name")));
       else if (reader.field(ARMS, 1)) summary += arms(reader);
       else if (reader.field(SHARED, 2)) summary += reader.optionalNull() ? " null" : reader.boolean() ? " shared" : " own";
-      else reader.unknownField("name, arms, shared");
+      else reader.unknownField(utf8("name, arms, shared"));
     }
   }
-  const result = reader.finish() ? "ok" + summary : reader.error;
+  const result = reader.finish() ? "ok" + summary : toString(reader.error);
   leave();
   return result;
 }
 
 function arms(reader: JsonReader): string {
   let summary = "";
-  if (!reader.beginArray("a list of arms")) return summary;
+  if (!reader.beginArray(utf8("a list of arms"))) return summary;
   while (reader.nextElement()) {
-    if (!reader.beginObject("an arm")) continue;
+    if (!reader.beginObject(utf8("an arm"))) continue;
     while (reader.nextKey()) {
       if (reader.field(NAME, 0)) summary += " " + hex(reader.string());
       else if (reader.field(WEIGHT, 1)) summary += "=" + reader.integer(0, 100).toString();
-      else reader.unknownField("name, weight");
+      else reader.unknownField(utf8("name, weight"));
     }
   }
   return summary;

@@ -1,0 +1,105 @@
+/** What `selvedge check` says about policies that are understood and hardly meant. */
+import { describe, expect, it } from "vitest";
+import { MUTUAL, ONE_SIDED, codes, lint, policy } from "./support.ts";
+
+const deny = (operation: string): string => policy("d", `{ action: DENY, rules: [{ to: [{ operation: ${operation} }] }] }`);
+const allow = (operation: string): string => policy("a", `{ rules: [{ to: [{ operation: ${operation} }] }] }`);
+const from = (action: string, source: string): string => policy("p", `{ action: ${action}, rules: [{ from: [{ source: ${source} }] }] }`);
+
+describe("lint says", () => {
+  it("where a value stands", () => {
+    expect(lint(MUTUAL, deny('{ methods: [GET, post], notPaths: ["/a", "b"] }'))).toEqual([
+      'error method-case policies.yaml:5:68 "post"',
+      'warning path-never-matches policies.yaml:5:92 "b"',
+    ]);
+  });
+
+  it.each([
+    ["a template that denies", deny('{ paths: ["/admin/{**}"] }'), ["warning deny-template"]],
+    ["an exact path that denies", deny('{ paths: ["/admin"] }'), ["warning path-boundary"]],
+    ["a prefix that denies", deny('{ paths: ["/admin/*"] }'), ["warning path-boundary"]],
+    ["a suffix that denies", deny('{ paths: ["*.php"] }'), ["warning path-suffix"]],
+    ["an exact path that an ALLOW leaves out", allow('{ paths: ["/*"], notPaths: ["/admin"] }'), ["warning path-boundary"]],
+    ["a path that normalisation removes, denied", deny('{ paths: ["/a//b*"] }'), ["error path-never-matches"]],
+    ["a path with a query, allowed", allow('{ paths: ["/a?b=c"] }'), ["warning path-never-matches"]],
+    ["a host without its port form, denied", deny('{ hosts: [a.example] }'), ["warning host-port"]],
+    ["a host without its port form, allowed", allow('{ hosts: ["*.a.example"] }'), ["warning host-port"]],
+    ["a prefix of a host, allowed", allow('{ hosts: ["shop.*"] }'), ["warning host-prefix"]],
+    ["a method in lower case", allow('{ methods: [get] }'), ["warning method-case"]],
+    ["the backend's port", deny('{ ports: ["9000"] }'), ["error port-unknown"]],
+    ["a principal with its scheme", from("DENY", '{ principals: ["spiffe://cluster.local/ns/dev/sa/a"] }'), ["error principal-form"]],
+    ["a principal that is none of a workload", from("ALLOW", '{ principals: [frontend] }'), ["warning principal-form"]],
+    ["no tokens in a list of principals", from("ALLOW", '{ namespaces: ["prod"] }'), []],
+  ])("%s", (_, document, expected) => {
+    expect(codes(MUTUAL, document)).toEqual(expected);
+  });
+
+  it.each([
+    ["both forms of a path", deny('{ paths: ["/admin", "/admin/*"] }')],
+    ["the root", deny('{ paths: ["/*"] }')],
+    ["a template that allows", allow('{ paths: ["/a/{*}"] }')],
+    ["both forms of a host", deny('{ hosts: [a.example, "a.example:*"] }')],
+    ["any host", deny('{ hosts: ["*"] }')],
+    ["the listener's port", deny('{ ports: ["8443"] }')],
+    ["workloads", from("DENY", '{ principals: ["cluster.local/ns/dev/sa/a", "*/ns/test/sa/b"] }')],
+  ])("nothing about %s", (_, document) => {
+    expect(codes(MUTUAL, document)).toEqual([]);
+  });
+});
+
+describe("lint knows that a caller may be nobody", () => {
+  it.each([
+    ["DENY by name", from("DENY", "{ namespaces: [dev] }"), "warning deny-without-mtls"],
+    ["ALLOW but some", from("ALLOW", '{ notPrincipals: ["cluster.local/ns/dev/sa/a"] }'), "warning allow-without-mtls"],
+    ["ALLOW by name", from("ALLOW", "{ serviceAccounts: [a] }"), "warning principal-without-mtls"],
+  ])("%s", (_, document, expected) => {
+    expect(codes(ONE_SIDED, document)).toEqual([expected]);
+    expect(codes(MUTUAL, document)).toEqual([]);
+  });
+
+  it("requiring a certificate by a DENY is fine", () => {
+    expect(codes(ONE_SIDED, from("DENY", '{ notPrincipals: ["*"] }'))).toEqual([]);
+  });
+});
+
+describe("lint finds rules that decide nothing", () => {
+  const rules = (...list: string[]): string => policy("a", `{ rules: [${list.join(", ")}] }`);
+  const on = (operation: string): string => `{ to: [{ operation: ${operation} }] }`;
+
+  it.each([
+    ["a narrower path", [on('{ paths: ["/a*"] }'), on('{ paths: ["/ab/*", "/a"] }')], ["warning rule-shadowed"]],
+    ["one method more asked", [on('{ methods: [GET] }'), on('{ methods: [GET], paths: ["/a"] }')], ["warning rule-shadowed"]],
+    ["the same twice", [on('{ methods: [GET] }'), on('{ methods: [GET] }')], ["warning rule-shadowed"]],
+    ["a network in another", ['{ when: [{ key: remote.ip, values: ["10.0.0.0/8"] }] }', '{ when: [{ key: remote.ip, values: ["10.2.0.0/16"] }] }'], ["warning rule-shadowed"]],
+    ["a header in another case", ['{ when: [{ key: "request.headers[X-A]", values: ["*"] }] }', '{ when: [{ key: "request.headers[x-a]", values: ["1"] }] }'], ["warning rule-shadowed"]],
+    ["what it excludes itself", [on('{ methods: [GET], notMethods: ["G*"] }')], ["warning rule-never-matches"]],
+    ["two values of one attribute", ['{ from: [{ source: { namespaces: [a] } }], when: [{ key: source.namespace, values: [b] }] }'], ["warning rule-never-matches"]],
+    ["what a later rule widens", [on('{ paths: ["/ab*"] }'), on('{ paths: ["/a*"] }')], ["warning rule-shadowed"]],
+    ["two that overlap", [on('{ paths: ["/a*"], methods: [GET] }'), on('{ paths: ["/ab*"], methods: [GET, PUT] }')], []],
+    ["an exclusion that the narrower lacks", [on('{ paths: ["/a*"], notMethods: [PUT] }'), on('{ paths: ["/ab*"] }')], []],
+    ["an exclusion that can't concern it", [on('{ paths: ["/a*"], notMethods: [PUT] }'), on('{ paths: ["/ab*"], methods: [GET] }')], ["warning rule-shadowed"]],
+    ["two values of a header, which may have both", ['{ when: [{ key: "request.headers[a]", values: ["1"] }, { key: "request.headers[a]", values: ["2"] }] }'], []],
+  ])("%s", (_, list, expected) => {
+    expect(codes(MUTUAL, rules(...list))).toEqual(expected);
+  });
+
+  it("an ALLOW under a DENY", () => {
+    expect(codes(MUTUAL, policy("a", "{ rules: [{ from: [{ source: { namespaces: [prod] } }] }] }"), policy("d", "{ action: DENY, rules: [{}] }"))).toEqual(["warning rule-unreachable"]);
+  });
+
+  it("not where the other is on trial, or guards less", () => {
+    const narrow = policy("a", "{ rules: [{ from: [{ source: { namespaces: [prod] } }] }] }");
+    expect(codes(MUTUAL, narrow, policy("d", "{ action: DENY, rules: [{}] }", '{ istio.io/dry-run: "true" }'))).toEqual([]);
+    expect(codes(MUTUAL, narrow, policy("d", "{ action: DENY, selector: { matchLabels: { app: other } }, rules: [{}] }"))).toEqual([]);
+  });
+
+  it("a DENY that contradicts itself is an error", () => {
+    expect(codes(MUTUAL, deny('{ methods: [GET], notMethods: [GET] }'))).toEqual(["error rule-never-matches"]);
+  });
+
+  it("among thousands of policies", () => {
+    const many = Array.from({ length: 3000 }, (_, i) => policy(`p${i}`, `{ rules: [{ from: [{ source: { principals: ["cluster.local/ns/n/sa/${i}"] } }], to: [{ operation: { paths: ["/p${i}/*"] } }] }] }`));
+    const twin = policy("twin", '{ rules: [{ from: [{ source: { principals: ["cluster.local/ns/n/sa/7"] } }], to: [{ operation: { paths: ["/p7/*"], methods: [GET] } }] }] }');
+    expect(codes(MUTUAL, ...many, twin)).toEqual(["warning rule-shadowed"]);
+  });
+});
