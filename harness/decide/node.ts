@@ -26,7 +26,7 @@ export interface Workload {
 
 /** Where a request ends up before policies are asked. */
 export type Arrival =
-  /** No connection: the listener wants a certificate, or no chain serves the server name. */
+  /** No connection, as the listener wants a certificate or no chain serves the server name; or Envoy answers 400. */
   | { kind: "refused"; reason: string; listener: Listener }
   /** Envoy answers by itself, before any filter. */
   | { kind: "redirected"; path: string; listener: Listener }
@@ -160,7 +160,8 @@ export class EdgeNode {
     const chain = chainFor(listener, request.sni);
     if (!chain) return { kind: "refused", reason: `no certificate of ${listener.name} is for the server name ${request.sni ?? "(none)"}`, listener };
     if (chain.clientCertificate && request.peer === undefined) return { kind: "refused", reason: `${listener.name} wants a client certificate, and there is none`, listener };
-    const { path, redirect } = normalizePath(request.path);
+    const { path, redirect, refused } = normalizePath(request.path);
+    if (refused) return { kind: "refused", reason: "Envoy answers 400 to this path", listener };
     if (redirect) return { kind: "redirected", path, listener };
     const seen: AccessRequest = { ...request, tls: chain.tls, path, ...(!chain.tls && { peer: undefined, sni: undefined }) };
     const route = routeFor(chain, seen, unknown);

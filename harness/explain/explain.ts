@@ -51,7 +51,7 @@ export function explain(node: EdgeNode, arrival: Exclude<Arrival, { kind: "unkno
   const { listener } = arrival;
   const asked = { principal: peerText(request.peer), method: request.method, host: request.host, path: splitPath(request.path).path };
   const empty = { request: asked, listener: listener.name, route: undefined, workload: undefined, stage: "connection" as const, by: undefined, policies: [], nearest: [], dryRun: undefined, assumed: [] };
-  if (arrival.kind === "refused") return { ...empty, verdict: "refuse", reason: `the connection is refused before any policy is asked: ${arrival.reason}` };
+  if (arrival.kind === "refused") return { ...empty, verdict: "refuse", reason: `refused before any policy is asked: ${arrival.reason}` };
   if (arrival.kind === "redirected") {
     return { ...empty, verdict: "redirect", reason: `the path has escaped slashes: Envoy answers 307 with ${splitPath(arrival.path).path}, before any policy is asked` };
   }
