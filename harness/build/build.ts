@@ -6,6 +6,7 @@ import { buildKey, isFresh, readRecord, writeRecord } from "./cache.ts";
 import { compile, releaseOptions, testOptions, type AscOptions, type Compilation } from "./compiler.ts";
 import { writeAtomically, sha256 } from "./files.ts";
 import { describeModule, updateManifest, type ModuleDescription } from "./manifest.ts";
+import { withBacktraces } from "./names.ts";
 import { packageRoot } from "./root.ts";
 
 export interface BuildRequest {
@@ -60,11 +61,12 @@ export async function buildFilter(request: BuildRequest): Promise<BuildResult> {
   }
 
   const compiled = await compile({ entry, name, options, baseDir });
-  const files: Record<string, Uint8Array | string> = { [`${name}.wasm`]: compiled.wasm, [`${name}.wasm.map`]: compiled.map ?? "" };
+  const wasm = withBacktraces(compiled.wasm);
+  const files: Record<string, Uint8Array | string> = { [`${name}.wasm`]: wasm, [`${name}.wasm.map`]: compiled.map ?? "" };
   if (debugPath) files[basename(debugPath)] = await compileDebug(entry, name, options, baseDir);
   for (const [file, data] of Object.entries(files)) await writeAtomically(join(outDir, file), data);
 
-  const description = describeModule(name, compiled.wasm);
+  const description = describeModule(name, wasm);
   await writeRecord(outDir, name, {
     key,
     inputs: hashes(compiled),

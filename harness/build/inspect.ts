@@ -20,6 +20,7 @@ export interface Inspection {
   unknownImports: string[];
   memory: WasmMemory | null;
   hasStartSection: boolean;
+  /** Whether functions of its own have names; see names.ts for the one that every release module has. */
   hasNames: boolean;
   customSections: { name: string; size: number }[];
   /** Bytes: the file, its code, its data. */
@@ -53,7 +54,7 @@ export function inspectModule(bytes: Uint8Array, file?: string): Inspection {
     callbacks: [...functions].filter((name) => Object.hasOwn(abi.callbacks, name) || Object.hasOwn(abi.envoyCallbacks, name)),
     memory: module.memories[0] ?? null,
     hasStartSection: module.start !== null,
-    hasNames: module.functionNames.size > 0,
+    hasNames: [...module.functionNames.keys()].some((index) => index >= module.imports.filter(({ kind }) => kind === "function").length),
     customSections: module.customSections,
     sizes: { raw: bytes.length, code: module.codeSize, data: module.dataSize },
     functionCount: module.functionCount,

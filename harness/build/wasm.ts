@@ -37,13 +37,16 @@ export interface WasmModule {
   customSections: { name: string; size: number }[];
   /** Function index → name, from the name section; empty where there is none. */
   functionNames: Map<number, string>;
+  /** Where the module says that its source map is. */
+  sourceMappingUrl: string | null;
   /** Bytes of the code and the data section. */
   codeSize: number;
   dataSize: number;
   /** Functions defined by the module itself. */
   functionCount: number;
-  /** Bytes of each of those, in order. */
+  /** Bytes of each of those, in order, and where in the file they start. */
   functionSizes: number[];
+  functionOffsets: number[];
 }
 
 const EXTERN_KINDS: readonly ExternKind[] = ["function", "table", "memory", "global", "tag"];
@@ -52,7 +55,7 @@ const FUNCTION_TYPE = 0x60;
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** Reads LEB128 numbers, names and vectors, and never beyond its end. */
-class Reader {
+export class Reader {
   constructor(readonly bytes: Uint8Array, public at: number, readonly end: number) {}
 
   malformed(what: string): never {
@@ -103,10 +106,9 @@ function valueType(reader: Reader): string {
   return VALUE_TYPES[code] ?? reader.malformed(`0x${code.toString(16)} is no value type`);
 }
 
-function bodySize(reader: Reader): number {
+function body(reader: Reader): { at: number; size: number } {
   const size = reader.leb();
-  reader.slice(size);
-  return size;
+  return { at: reader.slice(size).at, size };
 }
 
 function functionType(reader: Reader): Signature {
@@ -138,6 +140,15 @@ function functionNames(reader: Reader): Map<number, string> {
   return names;
 }
 
+/** A custom section never makes a module invalid. */
+function optionalName(reader: Reader): string | null {
+  try {
+    return reader.name();
+  } catch {
+    return null;
+  }
+}
+
 function checkMagic(reader: Reader): void {
   const [a, b, c, d] = reader.bytes;
   if (a !== 0x00 || b !== 0x61 || c !== 0x73 || d !== 0x6d) {
@@ -159,7 +170,7 @@ function checkMagic(reader: Reader): void {
 export function readWasm(bytes: Uint8Array): WasmModule {
   const reader = new Reader(bytes, 0, bytes.length);
   checkMagic(reader);
-  const module: WasmModule = { imports: [], exports: [], memories: [], start: null, customSections: [], functionNames: new Map(), codeSize: 0, dataSize: 0, functionCount: 0, functionSizes: [] };
+  const module: WasmModule = { imports: [], exports: [], memories: [], start: null, customSections: [], functionNames: new Map(), sourceMappingUrl: null, codeSize: 0, dataSize: 0, functionCount: 0, functionSizes: [], functionOffsets: [] };
   let types: Signature[] = [];
   const functions: Signature[] = [];
   const typeAt = (section: Reader): Signature => types[section.leb()] ?? section.malformed("a function has a type that doesn't exist");
@@ -172,6 +183,7 @@ export function readWasm(bytes: Uint8Array): WasmModule {
       const name = section.name();
       module.customSections.push({ name, size });
       if (name === "name") module.functionNames = functionNames(section);
+      else if (name === "sourceMappingURL") module.sourceMappingUrl = optionalName(section);
     } else if (id === 1) types = section.vector(() => functionType(section));
     else if (id === 2) module.imports = section.vector(() => readImport(section));
     else if (id === 3) {
@@ -183,7 +195,9 @@ export function readWasm(bytes: Uint8Array): WasmModule {
     else if (id === 8) module.start = section.leb();
     else if (id === 10) {
       module.codeSize = size;
-      module.functionSizes = section.vector(() => bodySize(section));
+      const bodies = section.vector(() => body(section));
+      module.functionSizes = bodies.map(({ size }) => size);
+      module.functionOffsets = bodies.map(({ at }) => at);
     }
     else if (id === 11) module.dataSize = size;
   }

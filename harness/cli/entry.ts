@@ -3,6 +3,7 @@ import type { EnvoyImage } from "../envoy/containers.ts";
 
 export { pingDocker } from "../envoy/docker.ts";
 export { findEnvoy } from "../envoy/find.ts";
+export { measureCoverage } from "./coverage.ts";
 export { main } from "./main.ts";
 
 /** An Envoy image that can be run here, pulled or built where needed. Loads Testcontainers only now. */

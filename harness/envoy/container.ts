@@ -109,6 +109,7 @@ async function running(started: StartedTestContainer, ready: EnvoyReady, host: b
     address,
     port: (listener) => listenerPort(admin, listener),
     log: () => ready.log,
+    readLog: (from) => ({ text: ready.log.slice(from), next: ready.log.length }),
     waitForLog: (pattern, timeoutMs = 5_000) => waitForLog(pattern, timeoutMs, () => ready.log, () => gone),
     exited,
     stop: async () => {

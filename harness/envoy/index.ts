@@ -1,5 +1,6 @@
 /** Finds, starts, checks and stops a real Envoy. */
 export { AdminClient, type AdminResponse, type BoundListener } from "./admin.ts";
+export { modulesIn, watchTraps } from "./backtraces.ts";
 export { loadBootstrap, type Bootstrap, type ConfigSource } from "./config.ts";
 export { findEnvoy, type EnvoyBinary, type EnvoySource, type FindOptions } from "./find.ts";
 export { explainLog } from "./messages.ts";

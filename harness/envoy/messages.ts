@@ -1,3 +1,5 @@
+import { lastTrap } from "../build/backtrace.ts";
+import type { Symbolizer } from "../build/symbolize.ts";
 import type { Finding } from "../errors.ts";
 
 /** Envoy's log lines: `[time][thread][level][logger] [source] message`. */
@@ -30,15 +32,17 @@ const WASM_CAUSES: [RegExp, string, string | undefined][] = [
   [/missing import: (\S+)/, "it imports what Envoy doesn't have", "`selvedge inspect` lists its imports"],
   [/import type mismatch: .*/, "it imports a host call with another signature than Envoy's", "`selvedge inspect` lists its imports"],
   [/Bad function signature for: .*/, "it exports a callback with another signature than Envoy calls", "`selvedge inspect` lists its callbacks"],
-  [/Failed to configure base Wasm plugin/, "it refused its configuration", undefined],
   [/Function: \w+ failed: (.*)/, "it trapped", undefined],
+  [/Failed to configure base Wasm plugin/, "it refused its configuration", undefined],
 ];
 
 /**
  * What made Envoy refuse its configuration or exit, from its log: in our words where the message is known, else in
  * Envoy's own.
+ *
+ * @param modules that the configuration names: where one of them trapped is told by its source
  */
-export function explainLog(log: string): Finding {
+export function explainLog(log: string, modules: readonly Symbolizer[] = []): Finding {
   const lines = log.split("\n").map((line) => LINE.exec(line)).filter((match) => match !== null);
   const critical = log.split(/^(?=\[\d{4}-)/m).filter((entry) => /^\[[^\]]*\]\[\d+\]\[critical\]\[main\]/.test(entry)).at(-1);
   const message = (critical ?? log.trim().split("\n").at(-1) ?? "")
@@ -49,7 +53,7 @@ export function explainLog(log: string): Finding {
     .trim();
 
   const wasm = /Unable to create Wasm (?:plugin|service) (\S*)/.exec(message);
-  if (wasm) return explainWasm(wasm[1]!, lines.filter((match) => match[2] === "wasm").map((match) => match[3]!));
+  if (wasm) return explainWasm(wasm[1]!, lines.filter((match) => match[2] === "wasm").map((match) => match[3]!), modules.map((module) => lastTrap(log, module)).find((trap) => trap !== undefined));
   for (const { pattern, code, message: say, fix } of TRANSLATIONS) {
     const match = pattern.exec(message);
     if (match) return { code, severity: "error", message: say(match), found: shorten(message), fix };
@@ -58,8 +62,9 @@ export function explainLog(log: string): Finding {
 }
 
 /** A plugin that doesn't load: its own last word is the best explanation there is. */
-function explainWasm(plugin: string, lines: string[]): Finding {
+function explainWasm(plugin: string, lines: string[], trap?: string): Finding {
   const own = lines.map((line) => /^wasm log[^:]*: (.*)$/.exec(line)?.[1]).filter((line) => line !== undefined).at(-1);
+  if (trap !== undefined) return { code: "envoy-wasm-refused", severity: "error", message: `plugin ${plugin} doesn't load: it trapped`, found: [...(own === undefined ? [] : [own]), ...trap.split("\n")].join("\n    ") };
   for (const [pattern, message, fix] of WASM_CAUSES) {
     const match = lines.map((line) => pattern.exec(line)).find((found) => found !== null);
     if (match) return { code: "envoy-wasm-refused", severity: "error", message: `plugin ${plugin} doesn't load: ${message}`, found: own ?? match[0], fix };

@@ -1,12 +1,14 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { onCleanup } from "../cleanup.ts";
 import { SelvedgeError } from "../errors.ts";
 import { temporaryDirectory, type TemporaryDirectory } from "../tempdir.ts";
+import type { Symbolizer } from "../build/symbolize.ts";
 import { AdminClient } from "./admin.ts";
+import { modulesIn } from "./backtraces.ts";
 import { loadBootstrap, type ConfigSource } from "./config.ts";
 import { listenerPort, logFailure, waitForLog } from "./running.ts";
 import { executableOnPath } from "./run.ts";
@@ -38,6 +40,8 @@ export interface RunningEnvoy {
   pid: number;
   /** What Envoy has written to its log so far. */
   log(): string;
+  /** The log from a position on (0: its start), and the position to go on from. */
+  readLog(from: number): { text: string; next: number };
   /** Waits until the log has a match, also an earlier one. Throws `envoy-log-timeout`. */
   waitForLog(pattern: RegExp, timeoutMs?: number): Promise<RegExpExecArray>;
   /** The port that a listener is bound to, by its name. */
@@ -70,7 +74,7 @@ export async function startEnvoy(options: StartOptions): Promise<RunningEnvoy> {
   const directory = temporaryDirectory("envoy");
   const configFile = join(directory.path, "envoy.json");
   await writeFile(configFile, JSON.stringify(bootstrap), { mode: 0o600 });
-  const envoy = new EnvoyProcess(spawnEnvoy(options, configFile, directory), directory);
+  const envoy = new EnvoyProcess(spawnEnvoy(options, configFile, directory), directory, modulesIn(bootstrap, options.cwd));
   try {
     await envoy.waitUntilReady(options.readyTimeoutMs ?? 30_000);
     return envoy;
@@ -100,6 +104,19 @@ function spawnEnvoy(options: StartOptions, configFile: string, directory: Tempor
   }
 }
 
+const tail = (bytes: Buffer, from: number): { text: string; next: number } => ({ text: bytes.subarray(from).toString(), next: bytes.length });
+
+function readTail(file: string, from: number): { text: string; next: number } {
+  const handle = openSync(file, "r");
+  try {
+    const bytes = Buffer.alloc(Math.max(0, fstatSync(handle).size - from));
+    const size = readSync(handle, bytes, 0, bytes.length, from);
+    return { text: bytes.toString("utf8", 0, size), next: from + size };
+  } finally {
+    closeSync(handle);
+  }
+}
+
 class EnvoyProcess implements RunningEnvoy {
   readonly pid: number;
   readonly exited: Promise<void>;
@@ -110,7 +127,7 @@ class EnvoyProcess implements RunningEnvoy {
   #stopping: Promise<void> | null = null;
   readonly #forget: () => void;
 
-  constructor(private readonly child: ChildProcess, private readonly directory: TemporaryDirectory) {
+  constructor(private readonly child: ChildProcess, private readonly directory: TemporaryDirectory, private readonly modules: readonly Symbolizer[]) {
     this.pid = child.pid ?? 0;
     this.exited = new Promise((resolve) => {
       const gone = (outcome: string): void => {
@@ -133,6 +150,12 @@ class EnvoyProcess implements RunningEnvoy {
     if (this.#lastLog !== "") return this.#lastLog;
     const file = join(this.directory.path, "log");
     return existsSync(file) ? readFileSync(file, "utf8") : "";
+  }
+
+  readLog(from: number): { text: string; next: number } {
+    if (this.#gone && this.#lastLog !== "") return tail(Buffer.from(this.#lastLog), from);
+    const file = join(this.directory.path, "log");
+    return existsSync(file) ? readTail(file, from) : { text: "", next: from };
   }
 
   waitForLog(pattern: RegExp, timeoutMs = 5_000): Promise<RegExpExecArray> {
@@ -178,7 +201,7 @@ class EnvoyProcess implements RunningEnvoy {
   /** It exited by itself: its log says why; where it doesn't, the way it went does. */
   #exitFailure(): SelvedgeError {
     const log = this.log();
-    if (/\[critical\]\[main\]/.test(log)) return new SelvedgeError(explainLog(log));
+    if (/\[critical\]\[main\]/.test(log)) return new SelvedgeError(explainLog(log, this.modules));
     return logFailure("envoy-exited", `Envoy ended before it was ready: ${this.#outcome}`, log);
   }
 }

@@ -2,6 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Finding } from "../errors.ts";
 import { temporaryDirectory } from "../tempdir.ts";
+import { modulesIn } from "./backtraces.ts";
 import { loadBootstrap, type Bootstrap, type ConfigSource } from "./config.ts";
 import { explainLog } from "./messages.ts";
 import { run } from "./run.ts";
@@ -23,7 +24,7 @@ export async function validateConfig(config: ConfigSource, options: { envoy: { p
     const result = await run(options.envoy.path, ["--mode", "validate", "-c", file, "-l", "warn"], { timeoutMs: 120_000, cwd: options.cwd });
     if (result.code === 0) return [];
     // Killed by a signal: a module that makes a host call from its start section does that.
-    return [result.code === null ? crashed(result.error ?? result.stderr) : explainLog(`${result.stderr}\n${result.stdout}`)];
+    return [result.code === null ? crashed(result.error ?? result.stderr) : explainLog(`${result.stderr}\n${result.stdout}`, modulesIn(bootstrap, options.cwd))];
   } finally {
     scratch.remove();
   }
@@ -37,7 +38,7 @@ async function validateInContainer(bootstrap: Bootstrap, image: string, cwd = ".
   const files = new Map<string, { content: string } | { source: string }>([...named, [config, { content: JSON.stringify(bootstrap) }]]);
   const { code, output } = await runInContainer({ image, args: ["--mode", "validate", "-c", config, "-l", "warn"], workingDir, files });
   if (code === 0) return [];
-  return [code > 128 ? crashed(output) : explainLog(output)];
+  return [code > 128 ? crashed(output) : explainLog(output, modulesIn(bootstrap, cwd))];
 }
 
 function crashed(log: string): Finding {

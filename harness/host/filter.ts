@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
+import type { Symbols } from "../build/symbolize.ts";
 import { fail, SelvedgeError, type Finding } from "../errors.ts";
 import { EMPTY_BYTES, toBytes, toText } from "./bytes.ts";
 import type { Fault } from "./faults.ts";
@@ -46,6 +47,8 @@ export interface FilterOptions extends Omit<HostOptions<Clock>, "clock"> {
   memoryLimitBytes?: number;
   /** Listener direction and metadata for properties. */
   listener?: Partial<ListenerInfo>;
+  /** Where traps are looked up; unless given, in the source map next to the module's file, where it is one. */
+  symbols?: Symbols;
   /** The proxy to load into; a new one with the other options unless given. */
   host?: Host<Clock>;
   clock?: Clock;
@@ -104,7 +107,7 @@ function unreadable(file: string, error: NodeJS.ErrnoException): never {
 
 function makeFilter(code: Uint8Array, file: string | undefined, options: FilterOptions): Filter {
   const name = options.name ?? (file === undefined ? "filter" : basename(file).replace(/\.wasm$/, ""));
-  const module = WasmModule.load(code, { file, name: file === undefined ? name : undefined, maxMemoryPages: pagesOf(options.memoryLimitBytes) });
+  const module = WasmModule.load(code, { file, name: file === undefined ? name : undefined, maxMemoryPages: pagesOf(options.memoryLimitBytes), symbols: options.symbols });
   const host: Host<Clock> = options.host ?? new Host<Clock>(options as HostOptions<Clock>);
   const plugin = new Plugin({
     name,
@@ -155,7 +158,7 @@ export class Filter {
 
   get status(): FilterStatus {
     const rejection: Rejection | undefined = this.pluginConfig.rejection;
-    if (rejection !== undefined) return { state: "rejected", reason: rejection.reason };
+    if (rejection !== undefined) return { state: "rejected", reason: rejection.reason, ...(rejection.trap && { trap: rejection.trap }) };
     for (const thread of this.host.threads) {
       const vm = this.pluginConfig.handleFor(thread)?.vm;
       if (vm?.failed) return { state: "failed", reason: vm.trap?.message ?? vm.failState, trap: vm.trap };

@@ -36,6 +36,8 @@ export interface HostOptions<C extends Clock = FakeClock> {
   topology?: "worker" | "envoy";
   /** The proxy's identity for `xds.node`. */
   node?: NodeInfo;
+  /** Called with the exports of every VM that is made, before any of them is called. */
+  onInstance?: (exports: WebAssembly.Exports, module: WasmModule) => void;
   /** Clusters that callouts can reach, by name; every other cluster is unknown. */
   clusters?: Readonly<Record<string, UpstreamInit>>;
   /** Names that envoy_resolve_dns resolves. */
@@ -153,6 +155,11 @@ export class Host<C extends Clock = Clock> {
   /** The newest error or critical line that a module wrote. */
   lastComplaint(plugin: Plugin): string | undefined {
     return this.logs.findLast((entry) => entry.from === "wasm" && entry.plugin === plugin.name && (entry.level === "critical" || entry.level === "error"))?.message;
+  }
+
+  /** A VM was made of a module. */
+  instantiated(exports: WebAssembly.Exports, module: WasmModule): void {
+    this.options.onInstance?.(exports, module);
   }
 
   /** Runs a task soon, after what runs now: Envoy's `dispatcher.post`. */

@@ -2,6 +2,7 @@ import { basename } from "node:path";
 import { createHash } from "node:crypto";
 import { callbacks as callbackTable, envoyCallbacks, maxMemoryPages } from "../build/abi.ts";
 import { requireProxyWasm } from "../build/inspect.ts";
+import { Symbolizer, type Symbols } from "../build/symbolize.ts";
 import { readWasm, type WasmImport } from "../build/wasm.ts";
 import { fail, SelvedgeError } from "../errors.ts";
 import { capMemory } from "./memory-limit.ts";
@@ -24,16 +25,19 @@ export class WasmModule {
   /** Limits of an imported memory, in pages; undefined when the module has its own. */
   readonly importedMemory: { min: number; max: number } | undefined;
   readonly sha256: string;
+  /** Places in the source, by offsets in the file. */
+  readonly symbols: Symbols | undefined;
   /** Function names by index: from the name section, else the name that it is exported by. */
   private readonly functionNames: ReadonlyMap<number, string>;
   private readonly memoryExport: string | undefined;
   private readonly exportedFunctions: ReadonlySet<string>;
   private readonly shift: { after: number; by: number };
 
-  private constructor(name: string, code: Uint8Array, file: string | undefined, memoryPages: number) {
+  private constructor(name: string, code: Uint8Array, file: string | undefined, memoryPages: number, symbols: Symbols | undefined) {
     const inspection = located(name, () => requireProxyWasm(code, file));
     const structure = readWasm(code);
     this.name = name;
+    this.symbols = symbols;
     this.code = code;
     this.abi = inspection.abi!.slice("proxy_abi_version_".length).replaceAll("_", ".") as AbiVersion;
     this.startSection = inspection.hasStartSection;
@@ -62,11 +66,13 @@ export class WasmModule {
    * Checks and compiles.
    * @param options.name for messages; the file's name by default
    * @param options.maxMemoryPages limit of linear memory in 64 KiB pages; Envoy's 16384 (1 GiB) by default
+   * @param options.symbols where traps are looked up; the source map next to `file` by default
    * @throws SelvedgeError that names the module and every import or export which no Proxy-Wasm host can link
    */
-  static load(code: Uint8Array, options: { name?: string; file?: string; maxMemoryPages?: number } = {}): WasmModule {
+  static load(code: Uint8Array, options: { name?: string; file?: string; maxMemoryPages?: number; symbols?: Symbols } = {}): WasmModule {
     const name = options.name ?? (options.file === undefined ? "module" : basename(options.file));
-    return new WasmModule(name, code, options.file ?? name, options.maxMemoryPages ?? maxMemoryPages);
+    const symbols = options.symbols ?? (options.file === undefined ? undefined : symbolsOf(code, options.file));
+    return new WasmModule(name, code, options.file ?? name, options.maxMemoryPages ?? maxMemoryPages, symbols);
   }
 
   private checkWasi(): void {
@@ -101,6 +107,12 @@ export class WasmModule {
   fileOffset(offset: number): number {
     return offset > this.shift.after ? offset - this.shift.by : offset;
   }
+}
+
+/** Reads module and map only when something has trapped. */
+function symbolsOf(code: Uint8Array, file: string): Symbols {
+  let symbolizer: Symbolizer | undefined;
+  return { symbolize: (offset) => (symbolizer ??= new Symbolizer(code, file)).symbolize(offset) };
 }
 
 /** Puts the module's name in front of what the inspection found. */

@@ -1,3 +1,4 @@
+import type { Trap } from "./trap.ts";
 import { fail } from "../errors.ts";
 import type { Host } from "./host.ts";
 import type { WasmModule } from "./module.ts";
@@ -18,6 +19,8 @@ export interface Rejection {
   /** The callback that refused or failed. */
   callback: string;
   reason: string;
+  /** Where it trapped, when it did. */
+  trap?: Trap;
 }
 
 /** How often a failed VM was replaced. */
@@ -126,7 +129,7 @@ export class PluginConfig {
 
   private reject(vm: Vm, callback: string, message: string): undefined {
     this.host.log("error", message, this.plugin, vm.thread.name, "host");
-    this.rejection = { callback, reason: vm.trap === undefined ? `${callback} answered 0: ${this.host.lastComplaint(this.plugin) ?? "no reason was logged"}` : vm.trap.message };
+    this.rejection = { callback, reason: vm.trap === undefined ? `${callback} answered 0: ${this.host.lastComplaint(this.plugin) ?? "no reason was logged"}` : vm.trap.message, ...(vm.trap && { trap: vm.trap }) };
     return undefined;
   }
 

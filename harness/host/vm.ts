@@ -103,6 +103,7 @@ export class Vm {
       this.restrict(undefined);
     }
     this.exports = instance.exports;
+    this.host.instantiated(this.exports, this.module);
     this.memory = new GuestMemory((memory ?? this.module.exportedMemory(instance)) as WebAssembly.Memory);
     this.bindExports();
     this.start();

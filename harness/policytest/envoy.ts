@@ -32,7 +32,7 @@ export async function inEnvoy(node: EdgeNode, options: ComposeOptions, envoy: { 
     await writeFile(accessLog, "");
     const { config, findings } = composeEnvoy(node.policies, { ...options, readFiles: false, adminPort: null, envoyVersion: envoy.version });
     if (!config) throw new SelvedgeError(findings.filter(({ severity }) => severity === "error"));
-    const running = await startEnvoy({ config: forTest(config, upstream.port, certificates, accessLog) as never, envoy, concurrency: 1, logLevel: "warning", extraArgs: ["--file-flush-interval-msec", "5"] });
+    const running = await startEnvoy({ config: forTest(config, upstream.ports.http1, certificates, accessLog) as never, envoy, concurrency: 1, logLevel: "warning", extraArgs: ["--file-flush-interval-msec", "5"] });
     try {
       const ports = new Map((await running.admin.listeners()).map(({ name, port }) => [name, port]));
       const verdicts = new Map<PolicyCase, Verdict | Error>();

@@ -10,6 +10,9 @@ import { EdgeNode } from "../decide/node.ts";
 import { policyCases, type PolicyCase } from "./cases.ts";
 import { mismatch, onHost, type Verdict } from "./host.ts";
 
+/** PolicyTests store none. */
+export const NO_SNAPSHOTS = { written: 0, updated: 0, removed: 0 };
+
 const MARK = /^\s*["']?kind["']?:\s*["']?PolicyTest\b/m;
 
 /** Whether a path is a folder of policies with tests, or a file of such tests. */
@@ -63,7 +66,7 @@ export async function testPolicies(path: string, options: PolicyTestOptions): Pr
       }
     }
     const files = [...new Set(cases.map(({ where }) => where.file))];
-    return { node, cases, run: { engines: [...engines], files: files.map((each) => ({ file: each, cases: results.filter(({ plan }) => plan.file === each) })), findings, durationMs: performance.now() - started } };
+    return { node, cases, run: { engines: [...engines], files: files.map((each) => ({ file: each, cases: results.filter(({ plan }) => plan.file === each), obsolete: [] })), findings, snapshots: NO_SNAPSHOTS, durationMs: performance.now() - started } };
   } catch (error) {
     node.close();
     throw error;

@@ -2,7 +2,7 @@
 import { passed, type TestRun } from "../cases/run.ts";
 import { mutate, type Mutation } from "../mutate/mutate.ts";
 import { mutationText } from "../mutate/text.ts";
-import { testPolicies, type PolicyTestOptions } from "./run.ts";
+import { NO_SNAPSHOTS, testPolicies, type PolicyTestOptions } from "./run.ts";
 
 export interface FolderTests {
   run: TestRun;
@@ -13,7 +13,7 @@ export interface FolderTests {
 }
 
 export async function testFolders(paths: readonly string[], options: PolicyTestOptions & { mutate: boolean }, paint: Parameters<typeof mutationText>[1]): Promise<FolderTests> {
-  const run: TestRun = { engines: options.engine === "both" ? ["host", "envoy"] : [options.engine], files: [], findings: [], durationMs: 0 };
+  const run: TestRun = { engines: options.engine === "both" ? ["host", "envoy"] : [options.engine], files: [], findings: [], snapshots: NO_SNAPSHOTS, durationMs: 0 };
   const texts: string[] = [];
   let mutation: Mutation | undefined;
   for (const path of paths) {
