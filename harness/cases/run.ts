@@ -117,3 +117,12 @@ export function countCases(run: TestRun): { passed: number; failed: number; skip
   const skipped = cases.filter(({ results }) => results.every(({ outcome }) => outcome === "skipped")).length;
   return { total: cases.length, failed, skipped, passed: cases.length - failed - skipped, differences: cases.filter(({ differences }) => differences.length > 0).length };
 }
+
+/** Two runs as one. */
+export function joinRuns(a: TestRun, b: TestRun): TestRun {
+  return { engines: a.engines, files: [...a.files, ...b.files], findings: [...a.findings, ...b.findings], snapshots: addCounts(a.snapshots, b.snapshots), durationMs: a.durationMs + b.durationMs };
+}
+
+function addCounts(a: SnapshotCounts, b: SnapshotCounts): SnapshotCounts {
+  return { written: a.written + b.written, updated: a.updated + b.updated, removed: a.removed + b.removed };
+}

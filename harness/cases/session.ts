@@ -12,7 +12,7 @@ import { runCases, type TestRun } from "./run.ts";
 import { orphans } from "./snapshot-file.ts";
 
 export { jsonReport, junitReport, textReport } from "./report.ts";
-export { passed } from "./run.ts";
+export { joinRuns, passed } from "./run.ts";
 export { watchCases } from "./watch.ts";
 
 export interface SessionOptions {

@@ -115,7 +115,7 @@ function filterState(tls: boolean, version: string): Config {
 }
 
 function connectionManager(plan: CasePlan, door: Door, files: Files): Config {
-  const manager = httpConnectionManager({ name: STAT_PREFIX, routes: routes(plan, door), filters: [...(door.metadata ? [setMetadata(door.metadata)] : []), wasmFilter(plan)], accessLog: false });
+  const manager = httpConnectionManager({ name: STAT_PREFIX, routes: routes(plan, door), filters: [...(door.metadata ? [setMetadata(door.metadata)] : []), wasmFilter(plan)] });
   Object.assign(manager.typed_config as Config, {
     http_protocol_options: { enable_trailers: true },
     access_log: [
