@@ -15,19 +15,18 @@ export interface SigningOptions {
 
 /** What the authz filter needs of the host to fetch bundles, which what compose writes never makes it do. */
 const OF_A_SOURCE = ["proxy_http_call", "proxy_on_http_call_response", "proxy_get_header_map_value"];
-/** What it needs for bundles only; of the fused module, what no other filter needs. */
+/** What it needs for bundles only. */
 const OF_BUNDLES = ["proxy_get_shared_data", "proxy_set_shared_data", "proxy_set_tick_period_milliseconds", "proxy_on_tick"];
-const OF_BUNDLES_ALONE = ["proxy_call_foreign_function"];
 
 /** The capabilities that a module has use for with its configuration. */
 export function usedCapabilities(kind: string, capabilities: readonly string[], signing: boolean): string[] {
   if (kind !== "authz" && kind !== "edge") return [...capabilities];
-  const idle = new Set([...OF_A_SOURCE, ...(signing ? [] : OF_BUNDLES), ...(signing || kind === "edge" ? [] : OF_BUNDLES_ALONE)]);
+  const idle = new Set([...OF_A_SOURCE, ...(signing ? [] : OF_BUNDLES)]);
   return capabilities.filter((name) => !idle.has(name));
 }
 
 /** How this node's Envoy tells the filter about peers, and how it answers. Everything else decides, so it is signed. */
-const OF_THE_NODE: ReadonlySet<string> = new Set(["identity", "directAddress", "denial", "logDenials"]);
+const OF_THE_NODE: ReadonlySet<string> = new Set(["identity", "directAddress", "denial", "logDenials", "strictPaths"]);
 
 /** Whom a bundle for this Gateway names: the node; and the Gateway where it is one of several, so that bundles can't be swapped. */
 export function audienceOf(node: string, gateway: string, gateways: number): string {
