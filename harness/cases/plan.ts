@@ -59,6 +59,7 @@ export interface RequestPlan {
   direct: string;
   destination?: { address: string; port: number };
   route: string | null;
+  metadata?: Record<string, unknown>;
   properties: Record<string, unknown>;
 }
 
@@ -143,6 +144,7 @@ export function planRequest(spec: RequestSpec, n: number): RequestPlan {
     direct: request.direct ?? (source.startsWith("127.") ? source : "127.0.0.1"),
     destination: request.destination === undefined ? undefined : endpoint(request.destination),
     route: request.route === undefined ? "default" : request.route,
+    ...(request.metadata && { metadata: request.metadata }),
     properties: request.properties ?? {},
   };
 }

@@ -40,6 +40,7 @@ const Request = closed(
     direct: optional(Type.String({ description: "Address of the physical peer, in 127.0.0.0/8; the source if that is, else 127.0.0.1" })),
     destination: optional(Type.String({ pattern: ":[0-9]+$", expected: "address:port", description: "Address and port that the client connected to, e.g. 10.0.0.9:8443" })),
     route: optional(Type.Union([Type.String(), Type.Null()], { expected: "the name of a route, or null for none", description: "Route that Envoy chooses for this request; `default` unless given" })),
+    metadata: optional(Type.Record(Type.String(), Type.Unknown(), { description: "Dynamic metadata that filters ahead of this one left, by their names" })),
     properties: optional(Type.Record(Type.String(), Type.Unknown(), { description: "Pinned properties (host engine only), e.g. request.time: 5" })),
   },
   { description: "What the client sends" },

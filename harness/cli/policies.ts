@@ -10,7 +10,7 @@ export const policyArgs = {
   dir: { type: "positional", required: true, description: "Folder of policy files (YAML), read recursively" },
   modules: { type: "string", valueHint: "DIR", description: "Where the filter modules are; ./dist, or those of the package" },
   chain: { type: "enum", options: ["fused", "separate"], default: "fused", description: "One module for all filters, or one each" },
-  identity: { type: "enum", options: ["connection", "filter_state"], description: "Where filters read the identity of a peer; filter_state where the Envoy can" },
+  identity: { type: "enum", options: ["connection", "filter_state", "xfcc"], description: "Where filters read the identity of a peer; filter_state where the Envoy can" },
   "trust-domain": { type: "string", valueHint: "NAME", description: "SPIFFE trust domain of principals; cluster.local unless given" },
   "root-namespace": { type: "string", valueHint: "NAME", description: "Namespace whose policies hold everywhere; istio-system unless given" },
   "admin-port": { type: "string", valueHint: "PORT", description: "Loopback port of Envoy's admin interface; 9901 unless given" },
@@ -29,7 +29,7 @@ export function composeOptions(args: PolicyArgs): ComposeOptions {
   return {
     moduleDir: args.modules ?? defaultModules(),
     modules: args.chain as "fused" | "separate",
-    ...(args.identity !== undefined && { identity: args.identity as "connection" | "filter_state" }),
+    ...(args.identity !== undefined && { identity: args.identity as "connection" | "filter_state" | "xfcc" }),
     ...(args["trust-domain"] !== undefined && { trustDomain: args["trust-domain"] }),
     ...(args["root-namespace"] !== undefined && { rootNamespace: args["root-namespace"] }),
     ...(args["admin-port"] !== undefined && { adminPort: wholeNumber("--admin-port", args["admin-port"], 65535) }),

@@ -38,10 +38,11 @@ export interface ComposeOptions extends CheckOptions, ModuleOptions {
   /** One module for all filters, or one each. Default fused. */
   modules?: "fused" | "separate";
   /**
-   * Where filters read the peer's identity: filter state holds all of a certificate's URI SANs, the connection's attribute
-   * only the first. Default: filter state where the Envoy can set it (1.37 and newer), else the connection.
+   * Where filters read the peer's identity: filter state and the header x-forwarded-client-cert, which Envoy then writes
+   * itself and takes off again, hold all of a certificate's URI SANs, the connection's attribute only the first. Default:
+   * filter state where the Envoy can set it (1.37 and newer), else the connection.
    */
-  identity?: "connection" | "filter_state";
+  identity?: "connection" | "filter_state" | "xfcc";
   /** SPIFFE trust domain of principals. Default cluster.local. */
   trustDomain?: string;
   trustDomainAliases?: string[];
@@ -151,6 +152,8 @@ export function composeEnvoy(policies: Policies, options: ComposeOptions): Compo
     files: new Files(options.baseDir, options.readFiles ?? true),
     version: version ?? DEFAULT_ENVOY,
     peerState,
+    forwardedCertificate: options.identity === "xfcc",
+    rootNamespace: options.rootNamespace ?? DEFAULT_ROOT_NAMESPACE,
     nodeId: options.nodeId ?? "selvedge",
     nodeCluster: options.nodeCluster ?? "edge",
     adminPort: adminPort(options),
@@ -185,7 +188,8 @@ function resolveOptions(options: CheckOptions): ResolveOptions {
 }
 
 function readsPeerState(options: ComposeOptions, version: EnvoyVersion | undefined): boolean {
-  if (options.identity !== undefined) return options.identity === "filter_state";
+  if (options.identity === "connection") return false;
+  if (options.identity === "filter_state") return true;
   return version !== undefined && atLeast(version, ...OLDEST_PEER_STATE);
 }
 
@@ -196,7 +200,8 @@ function pluginOptions(options: ComposeOptions, peerState: boolean) {
     trustDomain: options.trustDomain ?? "cluster.local",
     trustDomainAliases: options.trustDomainAliases ?? [],
     maxSeries: options.maxSeries ?? 1000,
-    ...(peerState ? { peer: { identity: PEER_KEY, address: DIRECT_ADDRESS_KEY } } : {}),
+    ...(options.identity === "xfcc" ? { identity: { xfcc: "single" } } : peerState ? { identity: { filterState: PEER_KEY } } : {}),
+    ...(peerState ? { directAddress: { filterState: DIRECT_ADDRESS_KEY } } : {}),
     ...(options.logDenials === undefined ? {} : { logDenials: options.logDenials }),
     ...(options.denial ? { denial: options.denial } : {}),
   };

@@ -1,10 +1,13 @@
 import { deflateSync, inflateSync } from "node:zlib";
-import { bytesToByteString } from "./bytes.ts";
+import { rootAttribute } from "./attributes.ts";
+import { byteStringToBytes, bytesToByteString } from "./bytes.ts";
+import { compileCel } from "./cel.ts";
 import { signWith, verifyWith } from "./crypto.ts";
 import type { HostCalls } from "./imports.ts";
 import { parseProto, protoBytes, protoNumber, protoText } from "./proto.ts";
 import type { RootContext, StatePrototype } from "./root-context.ts";
 import { Status, type StatusCode } from "./types.ts";
+import { serialize } from "./values.ts";
 import type { Vm } from "./vm.ts";
 
 /** What a foreign function gives back: a status, or bytes (which mean Ok). */
@@ -61,16 +64,32 @@ const BUILT_IN: Readonly<Record<string, ForeignFunction>> = {
     });
     return Status.Ok;
   },
-  expr_create: refuseExpressions,
-  expr_evaluate: refuseExpressions,
-  expr_delete: refuseExpressions,
+  expr_create: (argument, vm) => {
+    const source = new TextDecoder().decode(argument);
+    const compiled = compileCel(source);
+    if (compiled === undefined) {
+      vm.host.log("error", `this host has only a part of CEL, without something in: ${source}. Test it with the envoy engine`, vm.current?.plugin, vm.thread.name, "host");
+      return Status.BadArgument;
+    }
+    const token = vm.expressions.push(compiled) - 1;
+    return new Uint8Array(Uint32Array.of(token).buffer);
+  },
+  expr_evaluate: (argument, vm) => {
+    if (argument.length !== 4) return Status.BadArgument;
+    const compiled = vm.expressions[Buffer.from(argument).readUInt32LE()];
+    if (compiled === undefined) return Status.NotFound;
+    const context = vm.context;
+    const value = compiled((name) => rootAttribute(context, name));
+    const data = value && serialize(value);
+    if (data === undefined) return value === undefined ? Status.InternalFailure : Status.SerializationFailure;
+    return typeof data === "string" ? byteStringToBytes(data) : data;
+  },
+  expr_delete: (argument, vm) => {
+    if (argument.length !== 4) return Status.BadArgument;
+    vm.expressions[Buffer.from(argument).readUInt32LE()] = undefined;
+    return Status.Ok;
+  },
 };
-
-/** CEL needs Envoy's own evaluator: said aloud instead of answered wrongly. */
-function refuseExpressions(_: Uint8Array, vm: Vm): StatusCode {
-  vm.host.log("error", "foreign functions expr_create, expr_evaluate and expr_delete (CEL) exist in Envoy only; this host has none: read properties, or test with the envoy engine", vm.current?.plugin, vm.thread.name, "host");
-  return Status.Unimplemented;
-}
 
 export function foreignCalls(vm: Vm): HostCalls {
   return {

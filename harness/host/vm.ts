@@ -1,3 +1,4 @@
+import type { Compiled } from "./cel.ts";
 import { Context } from "./context.ts";
 import type { Faults } from "./faults.ts";
 import type { Host } from "./host.ts";
@@ -48,6 +49,8 @@ export class Vm {
   /** Metrics by id; the low two bits of an id say the kind. */
   readonly metrics = new Map<number, Metric>();
   readonly nextMetricId = [0, 1, 2];
+  /** CEL expressions by token; undefined: deleted. */
+  readonly expressions: (Compiled | undefined)[] = [];
   readonly nextCallId = [0, 1, 2];
   /** Context whose callback runs, and the one that it asked to act as (0: itself). */
   current: Context | undefined;

@@ -11,6 +11,7 @@ import { JsonReader } from "../../sdk/assembly/json/reader";
 import { endLine, put, startLine } from "../../sdk/assembly/line";
 import { logBytes } from "../../sdk/assembly/log";
 import { getIntegerProperty, getProperty } from "../../sdk/assembly/properties";
+import { Claims } from "./claims";
 import { countAmbiguous, countDecision, countDryRun } from "./counters";
 import { logDenial } from "./decision-log";
 import { Denial } from "./denial";
@@ -32,7 +33,7 @@ const DNS_SAN = utf8("connection\0dns_san_peer_certificate");
 const SUBJECT = utf8("connection\0subject_peer_certificate");
 
 /** What isn't at hand in any case. */
-const FETCHED: u32 = ~(Needs.Identity | (1 << Field.Method) | (1 << Field.Path));
+const FETCHED: u32 = ~(Needs.Identity | Needs.Claims | (1 << Field.Method) | (1 << Field.Path));
 
 export class Authz {
   private readonly engine: Engine = new Engine();
@@ -43,6 +44,7 @@ export class Authz {
   /** Property path of the physical peer's address, or {@link ABSENT}: not to be had. */
   private directAddress: View = ABSENT;
   private logDenials: bool = false;
+  private readonly claims: Claims = new Claims();
 
   /** Reads the filter's object at the cursor. False: refused, and the reader says why; then only {@link free} makes sense. */
   configure(reader: JsonReader): bool {
@@ -66,6 +68,10 @@ export class Authz {
     if (!settings.finish(reader) || !this.engine.compile(reader, settings)) return false;
     if ((this.engine.needs & (1 << Field.SourceIp)) != 0 && this.directAddress == ABSENT) {
       refuse(reader, utf8("ipBlocks or source.ip in a policy"), utf8("'directAddress' beside the policies, since only a filter state tells the physical peer; or remoteIpBlocks"));
+      return false;
+    }
+    if ((this.engine.needs & Needs.Claims) != 0 && !this.claims.create(this.engine.headers.claims)) {
+      refuse(reader, utf8("claims that Envoy takes no CEL expression for"), utf8("names in UTF-8, and an Envoy built with CEL"));
       return false;
     }
     return true;
@@ -143,6 +149,7 @@ export class Authz {
 
   /** Frees what the policies take outside of the managed heap. */
   free(): void {
+    this.claims.free();
     this.engine.free();
     this.denial.free();
     if (this.directAddress != ABSENT) heap.free(address(this.directAddress));

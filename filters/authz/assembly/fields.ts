@@ -30,6 +30,10 @@ export enum Field {
   Sni,
   /** `request.headers[…]`; which one is the condition's slot. */
   Header,
+  /** `request.auth.audiences`, `…presenter`, `…claims[…]`, and `experimental.*`; which one is the condition's slot. */
+  Claim,
+  /** `requestPrincipals`, `request.auth.principal`: issuer and subject of the token. The slot is the issuer's. */
+  RequestPrincipal,
 }
 
 /**
@@ -42,9 +46,12 @@ export enum Needs {
   /** `"*"` as a principal also means a certificate without a URI SAN. */
   AnyCertificate = 1 << 16,
   Route = 1 << 17,
+  /** A verified token, or other filters' metadata. */
+  Claims = (1 << Field.Claim) | (1 << Field.RequestPrincipal),
 }
 
-export enum Operation { Exact, Prefix, Suffix, Template, Glob }
+/** `Any` is anything but the empty string. */
+export enum Operation { Exact, Prefix, Suffix, Template, Glob, Any }
 
 // @ts-ignore: decorator
 @inline

@@ -15,6 +15,8 @@ export class Condition extends Node {
   slot: u32;
   values: List;
   notValues: List;
+  /** The index looked its values up already, on the way to where the rule is being put. */
+  used: bool;
 }
 
 /** A list of {@link Condition}s: all must hold. */

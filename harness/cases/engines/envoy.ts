@@ -111,7 +111,7 @@ class EnvoyEngine implements Engine {
       const upstream = this.#upstream!;
       upstream.plan = step.upstream;
       upstream.seen = undefined;
-      const port = this.#ports.get(listenerName(plan, request.route, request.tls)) ?? fail("envoy-listener-missing", `Envoy has no listener for route ${request.route}`);
+      const port = this.#ports.get(listenerName(plan, request)) ?? fail("envoy-listener-missing", `Envoy has no listener for route ${request.route}`);
       const started = performance.now();
       const answer = await send(request, port, this.#certificates);
       timeMs += performance.now() - started;

@@ -101,7 +101,7 @@ function send(plan: CasePlan, request: RequestPlan, upstream: UpstreamPlan, filt
 /** Subject of every client certificate. */
 export const SUBJECT = "CN=client";
 
-function streamOptions(plan: CasePlan, { tls, sni, peer, direct, destination, route, properties }: RequestPlan): StreamOptions {
+function streamOptions(plan: CasePlan, { tls, sni, peer, direct, destination, route, metadata, properties }: RequestPlan): StreamOptions {
   const arms = (route !== null && plan.routes[route]?.arms) || [];
   return {
     routes: (_, state) => {
@@ -111,6 +111,7 @@ function streamOptions(plan: CasePlan, { tls, sni, peer, direct, destination, ro
     },
     tls: tls ? { serverName: sni ?? "" } : false,
     ...(destination && { destination }),
+    ...(metadata && { metadata: metadata as NonNullable<StreamOptions["metadata"]> }),
     filterState: { [DIRECT_KEY]: direct, ...(tls && { [PEER_KEY]: peer?.uriSans.join(",") || "-" }) },
     properties: properties as Record<string, PropertyInit>,
   };

@@ -5,23 +5,6 @@
 import type { Resource } from "../load.ts";
 import type { Path } from "../source.ts";
 
-const TOKENS = "it needs verified tokens, and no RequestAuthentication is composed";
-
-const FIELDS: Partial<Record<string, string>> = {
-  requestPrincipals: TOKENS,
-  notRequestPrincipals: TOKENS,
-};
-
-export function unsupportedField(name: string): string | undefined {
-  return FIELDS[name];
-}
-
-export function unsupportedCondition(key: string): string | undefined {
-  if (key.startsWith("request.auth.")) return TOKENS;
-  if (key.startsWith("experimental.")) return "metadata of other filters is not read";
-  return undefined;
-}
-
 export function unsupportedPolicy(policy: Resource<"AuthorizationPolicy">): { path: Path; message: string; fix?: string } | undefined {
   const { action = "ALLOW" } = policy.spec;
   if (action === "CUSTOM") return { path: ["spec", "action"], message: "action CUSTOM is not supported: no external authorizer is composed" };

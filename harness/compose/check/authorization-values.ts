@@ -58,3 +58,18 @@ export function nameProblem(value: string): string | undefined {
 export function trustDomainProblem(value: string): string | undefined {
   return value.includes("/") ? "a trust domain has no slash" : wildcardProblem(value);
 }
+
+/** `<issuer>/<subject>`, split at its last slash; a `*` in front takes the subject literally, one at the end the issuer. */
+export function requestPrincipalProblem(value: string): string | undefined {
+  if (!value.includes("/") && !value.includes("*")) return "a request principal is <issuer>/<subject>: this one only a token without subject would have";
+  return wildcardProblem(value);
+}
+
+/** `[x]`: a list has x. */
+export const isListed = (value: string): boolean => value.startsWith("[") && value.endsWith("]");
+
+export function metadataProblem(value: string): string | undefined {
+  if (!isListed(value)) return wildcardProblem(value);
+  const inner = value.replace(/^[[\]]+|[[\]]+$/g, "");
+  return inner === "" ? "nothing stands in the brackets" : wildcardProblem(inner);
+}

@@ -7,8 +7,8 @@ import { nearest } from "../nearest.ts";
 import type { Report } from "../report.ts";
 import { OPERATION_FIELDS, SOURCE_FIELDS, type AuthorizationRule } from "../schema/authorization.ts";
 import type { Path } from "../source.ts";
-import { cidrProblem, nameProblem, portProblem, serviceAccountProblem, templateProblem, trustDomainProblem, wildcardProblem } from "./authorization-values.ts";
-import { unsupportedCondition, unsupportedField, unsupportedPolicy } from "./authorization-support.ts";
+import { cidrProblem, isListed, metadataProblem, nameProblem, portProblem, requestPrincipalProblem, serviceAccountProblem, templateProblem, trustDomainProblem, wildcardProblem } from "./authorization-values.ts";
+import { unsupportedPolicy } from "./authorization-support.ts";
 
 type Policy = Resource<"AuthorizationPolicy">;
 
@@ -20,7 +20,7 @@ type Check = (value: string) => string | undefined;
 
 const CHECKS: Partial<Record<string, Check>> = {
   principals: wildcardProblem,
-  requestPrincipals: wildcardProblem,
+  requestPrincipals: requestPrincipalProblem,
   namespaces: nameProblem,
   serviceAccounts: serviceAccountProblem,
   trustDomains: trustDomainProblem,
@@ -93,8 +93,6 @@ function checkFields(
       report.error("authorization-empty", policy, [...path, name], `\`${name}\` is there but empty`, { fix: "remove it, or say what it should match", part: "key" });
       continue;
     }
-    const reason = unsupportedField(name);
-    if (reason) report.error("unsupported-field", policy, [...path, name], `\`${name}\` is not supported: ${reason}`, { part: "key" });
     const plain = name.startsWith("not") ? name.charAt(3).toLowerCase() + name.slice(4) : name;
     checkValues(policy, list, CHECKS[plain], [...path, name], report);
   }
@@ -117,9 +115,9 @@ const PLAIN_KEYS: Record<string, Check | undefined> = {
   "source.serviceAccount": serviceAccountProblem,
   "source.trustDomain": trustDomainProblem,
   "source.principal": wildcardProblem,
-  "request.auth.principal": wildcardProblem,
-  "request.auth.audiences": undefined,
-  "request.auth.presenter": undefined,
+  "request.auth.principal": requestPrincipalProblem,
+  "request.auth.audiences": wildcardProblem,
+  "request.auth.presenter": wildcardProblem,
   "destination.ip": cidrProblem,
   "destination.port": portProblem,
   "connection.sni": wildcardProblem,
@@ -154,12 +152,15 @@ function checkCondition(
     });
     return;
   }
-  const reason = unsupportedCondition(key);
-  if (reason) report.error("unsupported-field", policy, [...path, "key"], `the key ${key} is not supported: ${reason}`);
   if (!condition.values?.length && !condition.notValues?.length) {
     report.error("authorization-condition", policy, path, `the condition on ${key} has neither values nor notValues`);
   }
+  const metadata = key.startsWith("experimental.");
+  const all = [...(condition.values ?? []), ...(condition.notValues ?? [])];
+  if (metadata && new Set(all.map(isListed)).size > 1) {
+    report.error("authorization-condition", policy, path, "values in brackets are looked for in a list, others compared with a string: here are both", { fix: "use two conditions" });
+  }
   for (const list of ["values", "notValues"] as const) {
-    if (condition[list]) checkValues(policy, condition[list], plain ? PLAIN_KEYS[key] : wildcardProblem, [...path, list], report);
+    if (condition[list]) checkValues(policy, condition[list], metadata ? metadataProblem : plain ? PLAIN_KEYS[key] : wildcardProblem, [...path, list], report);
   }
 }

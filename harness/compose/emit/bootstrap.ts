@@ -6,6 +6,7 @@ import { admin, layeredRuntime, overloadManager } from "./admin.ts";
 import { cluster, type ClusterModel } from "./clusters.ts";
 import { clean, type Config } from "./config.ts";
 import type { Files } from "./files.ts";
+import { gatewayJwt } from "./jwt.ts";
 import { listener } from "./listener.ts";
 import type { Plugin } from "./plugins.ts";
 import { statsConfig } from "./stats.ts";
@@ -19,6 +20,9 @@ export interface BootstrapInput {
   module: (plugin: Plugin) => { file: string; capabilities: string[] };
   files: Files;
   peerState: boolean;
+  /** Tell filters the peer by the header x-forwarded-client-cert. */
+  forwardedCertificate: boolean;
+  rootNamespace: string;
   version: EnvoyVersion;
   nodeId: string;
   nodeCluster: string;
@@ -31,6 +35,7 @@ export interface BootstrapInput {
 export function bootstrap(input: BootstrapInput): Config {
   const { model, files } = input;
   const clusters = new Map<string, ClusterModel>();
+  const keyClusters = new Map<string, Config>();
   const listeners: Config[] = [];
   const gateways = [...model.gateways].sort((a, b) => (a.resource.id < b.resource.id ? -1 : 1));
   for (const gateway of gateways) {
@@ -40,19 +45,25 @@ export function bootstrap(input: BootstrapInput): Config {
       const clientCertificate = tls && gateway.clientCertificate;
       clusters.set(name(backend), { name: name(backend), backend, ...(tls ? { tls } : {}), ...(clientCertificate ? { clientCertificate } : {}) });
     }
-    const filters = (input.plugins.get(gateway) ?? []).map((plugin) => {
+    const wasm = (input.plugins.get(gateway) ?? []).map((plugin) => {
       const { file, capabilities } = input.module(plugin);
-      return wasmFilter(plugin, capabilities, files.name(file), input.version);
+      return { plugin, filter: wasmFilter(plugin, capabilities, files.name(file), input.version) };
     });
+    const jwt = gatewayJwt(gateway, model, input.rootNamespace, files);
+    for (const [key, each] of jwt?.clusters ?? []) keyClusters.set(key, each);
+    // Telemetry by itself stays first, and sees the answers to tokens that are refused.
+    const telemetry = wasm.filter(({ plugin }) => plugin.kind === "telemetry");
+    const filters = [...telemetry, ...wasm.filter((each) => !telemetry.includes(each))].map(({ filter }) => filter);
+    if (jwt) filters.splice(telemetry.length, 0, jwt.filter);
     for (const socket of gateway.sockets) {
-      listeners.push(listener({ gateway, socket, filters, peerState: input.peerState, cluster: name, files, version: input.version }));
+      listeners.push(listener({ gateway, socket, filters, peerState: input.peerState, forwardedCertificate: input.forwardedCertificate, cluster: name, perRoute: jwt?.perRoute, files, version: input.version }));
     }
   }
   const names = [...clusters.keys()].sort();
   return clean({
     node: { id: input.nodeId, cluster: input.nodeCluster },
     admin: input.adminPort === null ? undefined : admin(input.adminPort),
-    static_resources: { listeners, clusters: names.map((name) => cluster(clusters.get(name)!, files)) },
+    static_resources: { listeners, clusters: [...names.map((name) => cluster(clusters.get(name)!, files)), ...[...keyClusters.keys()].sort().map((key) => keyClusters.get(key)!)] },
     stats_config: statsConfig(),
     overload_manager: overloadManager(input.maxConnections, input.heapBytes),
     layered_runtime: layeredRuntime(),

@@ -11,6 +11,8 @@ export interface HcmInput {
   /** Wasm filters, in order; the router is added. */
   filters: Config[];
   accessLog: boolean;
+  /** Write x-forwarded-client-cert for the filters; Backends don't get it. */
+  forwardedCertificate?: boolean;
 }
 
 /**
@@ -18,7 +20,7 @@ export interface HcmInput {
  * reaches filters normalised (dot segments, double and escaped slashes), and a header with an underscore, which some
  * servers take for the one with a dash, doesn't get in.
  */
-export function httpConnectionManager({ name, routes, filters, accessLog: logging }: HcmInput): Config {
+export function httpConnectionManager({ name, routes, filters, accessLog: logging, forwardedCertificate = false }: HcmInput): Config {
   return extension("envoy.filters.network.http_connection_manager", "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager", {
     stat_prefix: statName(name),
     codec_type: "AUTO",
@@ -30,7 +32,9 @@ export function httpConnectionManager({ name, routes, filters, accessLog: loggin
     xff_num_trusted_hops: 0,
     // Nobody is internal, a process on this node neither. An empty list would mean loopback and private addresses.
     internal_address_config: { unix_sockets: false, cidr_ranges: [{ address_prefix: "0.0.0.0", prefix_len: 32 }] },
-    forward_client_cert_details: "SANITIZE",
+    // Whatever a client says of a certificate is taken off.
+    forward_client_cert_details: forwardedCertificate ? "SANITIZE_SET" : "SANITIZE",
+    set_current_client_cert_details: forwardedCertificate ? { uri: true } : undefined,
     server_header_transformation: "PASS_THROUGH",
     generate_request_id: false,
     max_request_headers_kb: 60,
@@ -46,7 +50,7 @@ export function httpConnectionManager({ name, routes, filters, accessLog: loggin
     request_headers_timeout: "60s",
     drain_timeout: "5s",
     access_log: logging ? [accessLog()] : undefined,
-    route_config: routes,
+    route_config: forwardedCertificate ? { ...routes, request_headers_to_remove: ["x-forwarded-client-cert"] } : routes,
     http_filters: [
       ...filters,
       extension("envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router", { suppress_envoy_headers: true }),

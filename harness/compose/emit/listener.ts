@@ -19,7 +19,9 @@ export interface ListenerInput {
   filters: Config[];
   /** Put the peer's address, and its identity when the handshake is done, into filter state. */
   peerState: boolean;
+  forwardedCertificate: boolean;
   cluster: RouteContext["cluster"];
+  perRoute: RouteContext["perRoute"];
   files: Files;
   version: EnvoyVersion;
 }
@@ -48,9 +50,10 @@ function filterChain(input: ListenerInput, listeners: ListenerModel[]): Config {
   const tls = only!.tls;
   const hcm = httpConnectionManager({
     name: name.replaceAll("/", "_"),
-    routes: routeConfiguration(name, listeners, { socket, cluster: input.cluster }),
+    routes: routeConfiguration(name, listeners, { socket, cluster: input.cluster, perRoute: input.perRoute }),
     filters: input.filters,
     accessLog: input.gateway.accessLog,
+    forwardedCertificate: input.forwardedCertificate,
   });
   return {
     name,

@@ -22,8 +22,10 @@ export interface PluginOptions {
   rootNamespace: string;
   trustDomain: string;
   trustDomainAliases: string[];
-  /** Filter state keys of the peer's identity and address; undefined: filters read the identity from the connection. */
-  peer?: { identity: string; address: string };
+  /** Where the peer's identity is; undefined: filters read it from the connection. */
+  identity?: Config;
+  /** Where the physical peer's address is. */
+  directAddress?: Config;
   maxSeries: number;
   logDenials?: boolean;
   denial?: { status?: number; body?: string };
@@ -35,7 +37,7 @@ export interface PluginOptions {
  */
 export function gatewayPlugins(gateway: GatewayModel, model: Model, options: PluginOptions): Plugin[] {
   const rules = rulesOf(gateway);
-  const identity: Config | undefined = options.peer && { filterState: options.peer.identity };
+  const { identity } = options;
   const parts: [PluginKind, Config | undefined][] = [
     ["telemetry", gateway.metrics ? telemetryConfig(rules, options) : undefined],
     ["authz", authzConfig(gateway, rules, model, options)],
@@ -69,7 +71,7 @@ function authzConfig(gateway: GatewayModel, rules: RuleModel[], model: Model, op
     rootNamespace: options.rootNamespace,
     trustDomain: options.trustDomain,
     trustDomainAliases: options.trustDomainAliases,
-    directAddress: options.peer && { filterState: options.peer.address },
+    directAddress: options.directAddress,
     gateway: { namespace: self.namespace, labels: self.labels, targets: self.targets },
     denial: options.denial ? { ...options.denial } : undefined,
     logDenials: options.logDenials,

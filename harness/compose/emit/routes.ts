@@ -17,6 +17,8 @@ export interface RouteContext {
   socket: Socket;
   /** The cluster of an arm's Backend as this Gateway reaches it. */
   cluster: (backend: ArmModel["backend"]) => string;
+  /** Settings of filters for a rule's routes. */
+  perRoute?: ((rule: RuleModel) => Config | undefined) | undefined;
 }
 
 /** @param listeners those that share one HTTP connection manager: all of an HTTP socket, one of an HTTPS socket. */
@@ -76,10 +78,10 @@ function takesAll({ path, method, headers = [], queryParams = [] }: RouteMatch):
 function ruleRoutes(rule: RuleModel, match: RouteMatch, context: RouteContext): Config[] {
   const { redirect } = rule;
   if (redirect) {
-    return [{ name: rule.id, match: routeMatch(match), redirect: redirectAction(redirect, match, context.socket), ...headerFields(rule.requestHeaders, rule.responseHeaders) }];
+    return [{ name: rule.id, match: routeMatch(match), redirect: redirectAction(redirect, match, context.socket), typed_per_filter_config: context.perRoute?.(rule), ...headerFields(rule.requestHeaders, rule.responseHeaders) }];
   }
   if (rule.status !== undefined) {
-    return [{ name: rule.id, match: routeMatch(match), direct_response: { status: rule.status }, ...headerFields(rule.requestHeaders, rule.responseHeaders) }];
+    return [{ name: rule.id, match: routeMatch(match), direct_response: { status: rule.status }, typed_per_filter_config: context.perRoute?.(rule), ...headerFields(rule.requestHeaders, rule.responseHeaders) }];
   }
   const [stable, ...others] = rule.arms;
   return [
@@ -108,6 +110,7 @@ function armRoute(name: string, envoyMatch: Config, rule: RuleModel, arm: ArmMod
               runtime_fraction: { default_value: { numerator: perMillion, denominator: "MILLION" } },
             })),
     },
+    typed_per_filter_config: context.perRoute?.(rule),
     ...headerFields(combine(rule.requestHeaders, arm.requestHeaders), combine(rule.responseHeaders, arm.responseHeaders)),
   };
 }

@@ -23,7 +23,7 @@ interface TargetRef {
   namespace?: string;
 }
 
-export type Attaching = Resource<"AuthorizationPolicy"> | Resource<"Telemetry">;
+export type Attaching = Resource<"AuthorizationPolicy"> | Resource<"RequestAuthentication"> | Resource<"Telemetry">;
 
 const TARGETS: Record<string, string> = {
   Gateway: GATEWAY_GROUP,
@@ -120,7 +120,7 @@ export function workloadName(backend: Resource<"Backend">): string {
  */
 export function resolveWorkloads(
   rules: RuleModel[],
-  policies: Resource<"AuthorizationPolicy">[],
+  policies: Attaching[],
   rootNamespace: string,
   report: Report,
 ): Workload[] {
@@ -136,7 +136,7 @@ export function resolveWorkloads(
       if (!differing) continue;
       const on = attaches(differing, subject, rootNamespace) ? stable : arm;
       const off = on === stable ? arm : stable;
-      report.error("policy-splits-arms", differing, differing.spec.selector ? ["spec", "selector"] : ["spec", "targetRefs"], `this policy holds for ${on.name} but not for ${off.name}, which share the rule ${rule.id}`, {
+      report.error("policy-splits-arms", differing, (differing.spec as Attachable["spec"]).selector ? ["spec", "selector"] : ["spec", "targetRefs"], `this policy holds for ${on.name} but not for ${off.name}, which share the rule ${rule.id}`, {
         fix: "make it hold for every backend of the rule: who may call must not depend on the canary",
         part: "key",
       });

@@ -103,6 +103,10 @@ export interface UpstreamTlsOptions {
   systemAuthorities?: string;
 }
 
+export function systemAuthorities(options: UpstreamTlsOptions): string | undefined {
+  return options.systemAuthorities ?? SYSTEM_AUTHORITIES.find((each) => existsSync(each));
+}
+
 /** By Backend id. Two policies for one Backend are refused: upstream the older wins, which files can't tell. */
 export function resolveUpstreamTls(
   policies: Resource<"BackendTLSPolicy">[],
@@ -147,7 +151,7 @@ function upstreamTls(
   }
   let authorities: Pem[] = [];
   if (system) {
-    const file = options.systemAuthorities ?? SYSTEM_AUTHORITIES.find((each) => existsSync(each));
+    const file = systemAuthorities(options);
     if (file === undefined) {
       report.error("certificate-missing", policy, [...base, "wellKnownCACertificates"], "this system's trusted authorities were not found", {
         expected: `one of ${SYSTEM_AUTHORITIES.join(", ")}`,

@@ -3,6 +3,8 @@ import { checkAuthorization } from "../check/authorization.ts";
 import { ofKind, type Policies } from "../load.ts";
 import type { Report } from "../report.ts";
 import { armSubject, attaches, attachesToGateway, checkTargets, gatewaySubject, resolveWorkloads } from "./attachment.ts";
+import { checkAuthentications } from "../check/authentication.ts";
+import { resolveAuthentications } from "./authentication.ts";
 import { Backends, resolveUpstreamTls } from "./backends.ts";
 import { resolveRollouts } from "./canary.ts";
 import { Certificates } from "./certificates.ts";
@@ -40,7 +42,8 @@ export function resolvePolicies(policies: Policies, options: ResolveOptions, rep
   warnShadowed(gateways, report);
   resolveRollouts(ofKind(policies, "CanaryPolicy"), routes, report);
   resolveTelemetry(ofKind(policies, "Telemetry"), gateways, options.rootNamespace, report);
-  const model: Model = { gateways, upstreamTls, policies: ofKind(policies, "AuthorizationPolicy") };
+  const authentications = resolveAuthentications(ofKind(policies, "RequestAuthentication"), options, report);
+  const model: Model = { gateways, upstreamTls, policies: ofKind(policies, "AuthorizationPolicy"), authentications };
   checkPolicies(model, policies, options, report);
   return model;
 }
@@ -63,11 +66,13 @@ function checkPolicies(model: Model, policies: Policies, options: ResolveOptions
     checkAuthorization(policy, report);
     checkTargets(policy, ["Gateway", "HTTPRoute", "Backend", "Service"], exists, report);
   }
+  for (const { resource } of model.authentications) checkTargets(resource, ["Gateway", "HTTPRoute", "Backend", "Service"], exists, report);
+  checkAuthentications(model, options.rootNamespace, report);
   const used = new Set<unknown>();
   const unprotected = new Set<string>();
   for (const gateway of model.gateways) {
     const rules = rulesOf(gateway);
-    const workloads = resolveWorkloads(rules, model.policies, options.rootNamespace, report);
+    const workloads = resolveWorkloads(rules, [...model.policies, ...model.authentications.map(({ resource }) => resource)], options.rootNamespace, report);
     const arms = rules.flatMap((rule) => rule.arms.map((arm) => armSubject(rule, arm)));
     for (const policy of model.policies) {
       const subjects = [gatewaySubject(gateway), ...arms];

@@ -1,6 +1,7 @@
 /** What the policies mean together: the input of emission. Plain data; references are resolved, defaults filled in. */
 import type { Resource } from "../load.ts";
 import type { StickyKey } from "../schema/canary.ts";
+import type { JwtRule } from "../schema/request-authentication.ts";
 import type { RequestRedirect, RouteMatch } from "../schema/httproute.ts";
 
 /** Where PEM text comes from: a file (as resolved from the policy folder) or the policy itself. */
@@ -123,4 +124,20 @@ export interface Model {
   /** By id of the Backend. */
   upstreamTls: Map<string, UpstreamTls>;
   policies: Resource<"AuthorizationPolicy">[];
+  authentications: Authentication[];
+}
+
+/** A RequestAuthentication. */
+export interface Authentication {
+  resource: Resource<"RequestAuthentication">;
+  providers: JwtProvider[];
+}
+
+/** One of its rules, and where its keys are fetched from if they aren't in it. */
+export interface JwtProvider {
+  /** `<namespace>/<name>/<index>`. */
+  name: string;
+  rule: JwtRule;
+  /** Without TLS: on this node. Timeout in milliseconds. */
+  remote?: { uri: string; host: string; port: number; tls?: UpstreamTls; timeout: number };
 }

@@ -7,6 +7,7 @@ import { CanarySpec } from "./canary.ts";
 import { resource } from "./common.ts";
 import { GatewaySpec } from "./gateway.ts";
 import { HttpRouteSpec } from "./httproute.ts";
+import { RequestAuthenticationSpec } from "./request-authentication.ts";
 import { ConfigMapResource, SecretResource } from "./secret.ts";
 import { TelemetrySpec } from "./telemetry.ts";
 
@@ -22,6 +23,7 @@ export const KINDS = {
   BackendTLSPolicy: kind(GATEWAY_GROUP, ["v1", "v1alpha3"], resource({ spec: BackendTlsSpec })),
   Backend: kind(BACKEND_GROUP, ["v1alpha1"], resource({ spec: BackendSpec })),
   AuthorizationPolicy: kind("security.istio.io", ["v1", "v1beta1"], resource({ spec: AuthorizationSpec })),
+  RequestAuthentication: kind("security.istio.io", ["v1", "v1beta1"], resource({ spec: RequestAuthenticationSpec })),
   Telemetry: kind("telemetry.istio.io", ["v1", "v1alpha1"], resource({ spec: TelemetrySpec })),
   CanaryPolicy: kind(SELVEDGE_GROUP, ["v1alpha1"], resource({ spec: CanarySpec })),
   Secret: kind("", ["v1"], SecretResource),

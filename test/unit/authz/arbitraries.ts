@@ -1,5 +1,6 @@
 /** Random policies and requests out of few words, so that they meet: nearly matching is what finds mistakes. */
 import fc from "fast-check";
+import type { Json } from "../../../harness/host/proto.ts";
 import type { Request } from "./core.ts";
 import type { Condition, Configuration, Operation, Policy, Rule, Source, Values } from "./oracle.ts";
 
@@ -51,6 +52,32 @@ const sni = pick("web.prod", "api.dev");
 const headerName = pick("x-a", "X-B", "host", ":path", ":authority", "x-very-long-header-name-that-is-longer-than-sixty-three-characters-in-all");
 const headerValue = pick("1", "2", "12", "admin", "");
 
+const issuer = pick("https://idp", "https://idp/a", "idp");
+const subject = pick("alice", "bob", "a/alice", "");
+const requestPrincipal = fc.oneof(
+  wild(fc.tuple(issuer, subject).map(([iss, sub]) => `${iss}/${sub}`)),
+  pick("*/alice", "*idp/bob", "idp/*", "https://idp/a*", "https://*", "idp", "*/*", "*/a*", "*lice", "/", "/alice", "idp/"),
+);
+const claimName = pick("role", "aud", "iss", "sub", "azp", "a", "a][b", "a][0", "groups", "0", "a b.c", "a\"\\b");
+const claimText = pick("admin", "user", "12345678", "0", "\n", "a\nb", "\u0001", "readwrite", "", "\u0000");
+const claimValue = nonemptyText(wild(claimText.filter((text) => text !== "\n" && text !== "\u0000")));
+const scalar: fc.Arbitrary<Json> = fc.oneof({ weight: 5, arbitrary: claimText }, { weight: 1, arbitrary: pick<Json>(1, 1.5, true, null, 6.013470016999068e-154, 1e100) });
+const someJson: fc.Arbitrary<Json> = fc.oneof(
+  { weight: 4, arbitrary: scalar }, { weight: 3, arbitrary: fc.array(scalar, { maxLength: 3 }) },
+  { weight: 1, arbitrary: fc.dictionary(pick("b", "0", "", "admin"), fc.oneof(scalar, fc.array(scalar, { maxLength: 2 })), { maxKeys: 2 }) },
+  { weight: 1, arbitrary: fc.array(fc.array(scalar, { maxLength: 2 }), { maxLength: 2 }) },
+);
+const names = ["role", "aud", "azp", "a", "groups", "0", "a b.c", "a\"\\b"];
+const claims: fc.Arbitrary<Record<string, Json>> = fc.tuple(
+  fc.record({ iss: fc.oneof(issuer, someJson), sub: fc.oneof({ weight: 3, arbitrary: subject }, { weight: 1, arbitrary: someJson }) }, { requiredKeys: [] }),
+  fc.dictionary(pick(...names), someJson, { maxKeys: 5 }),
+).map(([a, b]) => ({ ...a, ...b }));
+const filterName = pick("envoy.filters.http.x", "envoy.filters.http.jwt_authn");
+
+function nonemptyText(values: fc.Arbitrary<string>): fc.Arbitrary<string> {
+  return values.filter((value) => value.length > 0);
+}
+
 const nonempty = (values: fc.Arbitrary<string>) => values.filter((value) => value.length > 0);
 
 /** Some of the fields, at least one. */
@@ -69,7 +96,7 @@ const namespaceValue = wild(namespace);
 const source: fc.Arbitrary<Source> = fc.oneof(
   { weight: 4, arbitrary: fieldsOf<Source>({
     ...pairOf("principals", wild(id)), ...pairOf("namespaces", namespaceValue), ...pairOf("trustDomains", trustDomainValue),
-    ...pairOf("remoteIpBlocks", cidr), ...pairOf("ipBlocks", cidr),
+    ...pairOf("remoteIpBlocks", cidr), ...pairOf("ipBlocks", cidr), ...pairOf("requestPrincipals", requestPrincipal),
   }) },
   { weight: 1, arbitrary: fieldsOf<Source>({ ...pairOf("serviceAccounts", accountValue), ...pairOf("remoteIpBlocks", cidr) }) },
 );
@@ -82,12 +109,19 @@ const operation: fc.Arbitrary<Operation> = fieldsOf<Operation>({
 const whenFields: [string, fc.Arbitrary<string>][] = [
   ["source.principal", wild(id)], ["source.namespace", namespaceValue], ["source.serviceAccount", accountValue],
   ["source.trustDomain", trustDomainValue], ["source.ip", cidr], ["remote.ip", cidr], ["destination.ip", cidr], ["destination.port", port],
-  ["connection.sni", wild(sni)],
+  ["connection.sni", wild(sni)], ["request.auth.principal", requestPrincipal], ["request.auth.audiences", claimValue], ["request.auth.presenter", claimValue],
 ];
 const condition: fc.Arbitrary<Condition> = fc.oneof(
   fc.tuple(headerName, fc.nat(2), list(nonempty(wild(headerValue))), list(nonempty(wild(headerValue)))).map(([name, which, values, notValues]) => ({
     key: `request.headers[${name}]`, ...(which !== 1 && { values }), ...(which !== 0 && { notValues }),
   })),
+  fc.tuple(claimName, fc.nat(2), list(claimValue), list(claimValue)).map(([name, which, values, notValues]) => ({
+    key: `request.auth.claims[${name}]`, ...(which !== 1 && { values }), ...(which !== 0 && { notValues }),
+  })),
+  fc.tuple(filterName, claimName.filter((name) => !name.includes("]")), fc.boolean(), fc.nat(2), list(claimValue), list(claimValue)).map(([filter, name, inList, which, values, notValues]) => {
+    const written = (all: Values) => all.map((value) => (inList ? `[${value}]` : value));
+    return { key: `experimental.${filter}[${name}]`, ...(which !== 1 && { values: written(values) }), ...(which !== 0 && { notValues: written(notValues) }) };
+  }),
   fc.tuple(pick(...whenFields), fc.nat(2)).chain(([[key, values], which]) =>
     fc.record({ key: fc.constant(key), ...(which !== 1 && { values: list(values) }), ...(which !== 0 && { notValues: list(values) }) }) as fc.Arbitrary<Condition>),
 );
@@ -150,4 +184,6 @@ export const requests: fc.Arbitrary<Request> = fc.record({
   destination: optional(address.map((a) => (a.includes(":") ? `[${a}]:80` : `${a}:80`))),
   direct: optional(address),
   port: optional(pick(80, 443, 8080, 0)),
+  claims: fc.option(claims, { nil: undefined }),
+  metadata: fc.option(fc.dictionary(pick("envoy.filters.http.x"), fc.dictionary(pick(...names), someJson, { maxKeys: 5 })), { nil: undefined }),
 });

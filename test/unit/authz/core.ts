@@ -1,5 +1,11 @@
 import { instantiate } from "@assemblyscript/loader";
 import { compileModule } from "../../../harness/build/index.ts";
+import { compileCel, type Compiled } from "../../../harness/host/cel.ts";
+import type { Json } from "../../../harness/host/proto.ts";
+import { metadataValue, serialize } from "../../../harness/host/values.ts";
+
+/** Whose metadata holds the token's payload. */
+export const JWT_FILTER = "envoy.filters.http.jwt_authn";
 
 /** A request as the engine sees it; what is left out is absent. */
 export interface Request {
@@ -17,6 +23,10 @@ export interface Request {
   /** Without port. */
   direct?: string;
   port?: number;
+  /** Payload of the verified token. */
+  claims?: Record<string, Json>;
+  /** Other filters' dynamic metadata, by their names. */
+  metadata?: Record<string, Json>;
 }
 
 export interface Decision {
@@ -40,6 +50,9 @@ interface Exports extends Record<string, unknown> {
   decisive(): number;
   parseIp(at: number, bytes: number): number;
   template(at: number, bytes: number, path: number, pathBytes: number): number;
+  claimSources(): number;
+  claim(index: number, at: number, bytes: number): void;
+  claimReads(): number;
   __getString(at: number): string;
 }
 
@@ -47,6 +60,10 @@ const ROOM = 256 * 1024;
 
 /** Drives the pure part of the authz filter, compiled by itself. */
 export class Core {
+  /** The CEL expressions of the claims that the policies look at. */
+  sources: string[] = [];
+  private readonly compiled = new Map<string, Compiled>();
+
   private constructor(private readonly exports: Exports, private readonly room: number) {}
 
   static async load(): Promise<Core> {
@@ -68,6 +85,8 @@ export class Core {
     // The engine must not look at the configuration's text again.
     new Uint8Array(this.exports.memory.buffer).fill(0xee, at, at + bytes.length);
     this.exports.free(at);
+    this.sources = this.exports.__getString(this.exports.claimSources()).split("\n").slice(0, -1);
+    for (const source of this.sources) if (!this.compiled.has(source)) this.compiled.set(source, compileCel(source)!);
     return error;
   }
 
@@ -96,6 +115,12 @@ export class Core {
     const attributes = [request.peer, request.sni, request.route, request.remote, request.destination, request.direct];
     attributes.forEach((value, which) => exports.attribute(which, ...text(value)));
     exports.port(request.port ?? -1);
+    const metadata = metadataValue({ ...request.metadata, ...(request.claims && { [JWT_FILTER]: { payload: request.claims } }) });
+    this.sources.forEach((source, index) => {
+      const value = this.compiled.get(source)!((name) => (name === "metadata" ? metadata : undefined));
+      const list = value && serialize(value);
+      exports.claim(index, ...text(list === undefined ? undefined : Buffer.from(list as Uint8Array).toString("latin1")));
+    });
     const pairs: [string, string][] = [];
     if (request.host !== undefined) pairs.push([":authority", request.host]);
     if (request.path !== undefined) pairs.push([":path", request.path]);
@@ -117,6 +142,11 @@ export class Core {
     const decision: Decision = { allowed: (result & 1) !== 0, rule };
     if (result & 4) decision.dryRunAllowed = (result & 2) !== 0;
     return decision;
+  }
+
+  /** How many claims were read since this was asked last. */
+  get claimReads(): number {
+    return this.exports.claimReads();
   }
 
   parseIp(text: string): string {

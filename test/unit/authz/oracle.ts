@@ -6,7 +6,7 @@ import type { Request } from "./core.ts";
 
 export type Values = string[];
 export interface Source {
-  principals?: Values; notPrincipals?: Values; namespaces?: Values; notNamespaces?: Values;
+  principals?: Values; notPrincipals?: Values; requestPrincipals?: Values; notRequestPrincipals?: Values; namespaces?: Values; notNamespaces?: Values;
   serviceAccounts?: Values; notServiceAccounts?: Values; trustDomains?: Values; notTrustDomains?: Values;
   ipBlocks?: Values; notIpBlocks?: Values; remoteIpBlocks?: Values; notRemoteIpBlocks?: Values;
 }
@@ -67,6 +67,45 @@ function trustDomain(value: string, uri: string | undefined): boolean {
   if (value === "*") return uri.startsWith("spiffe://");
   if (value.includes("*")) return whole(`spiffe://${value.split("*").map(quote).join("[^/]*")}/.*`).test(uri);
   return uri.startsWith(`spiffe://${value}/`);
+}
+
+/** A StringMatcher of istiod over a string of a JSON document: "*" is the regular expression `.+`, whose dot is no line break. */
+const some = (t: string) => /^.+$/.test(t) && !t.includes("\n");
+const jsonString = (value: string, json: unknown): boolean => typeof json === "string" && string(value, json, some);
+
+/** istiod's requestPrincipalGenerator: issuer and subject apart, at the last slash. */
+function requestPrincipal(value: string, claims: Record<string, unknown> | undefined): boolean {
+  const { iss, sub } = claims ?? {};
+  if (typeof iss !== "string" || typeof sub !== "string") return false;
+  const slash = value.lastIndexOf("/");
+  const [issuer, subject] = slash < 0 ? [value, ""] : [value.slice(0, slash), value.slice(slash + 1)];
+  if (value === "*") return some(iss) && some(sub);
+  if (value.startsWith("*")) {
+    if (slash < 0) return some(iss) && sub.endsWith(value.slice(1));
+    return (issuer === "*" ? some(iss) : iss.endsWith(issuer.slice(1))) && sub === subject;
+  }
+  if (value.endsWith("*")) {
+    if (slash < 0) return iss.startsWith(value.slice(0, -1)) && some(sub);
+    return iss === issuer && (subject === "*" ? some(sub) : sub.startsWith(subject.slice(0, -1)));
+  }
+  return iss === issuer && sub === subject;
+}
+
+/** Envoy's metadata matcher: a path through objects only, then a string, or a list with one. */
+function claim(value: string, path: string[], json: unknown): boolean {
+  for (const name of path) {
+    if (typeof json !== "object" || json === null || Array.isArray(json) || !Object.hasOwn(json, name)) return false;
+    json = (json as Record<string, unknown>)[name];
+  }
+  return Array.isArray(json) ? json.some((item) => jsonString(value, item)) : jsonString(value, json);
+}
+
+/** istiod's envoyFilterGenerator: `[x]` looks for x in a list, x compares with a string. */
+function metadata(value: string, filter: string, key: string, request: Request): boolean {
+  const json = (request.metadata?.[filter] as Record<string, unknown> | undefined)?.[key];
+  if (!(value.startsWith("[") && value.endsWith("]"))) return jsonString(value, json);
+  const inner = value.replace(/^[[\]]+|[[\]]+$/g, "");
+  return Array.isArray(json) && json.some((item) => jsonString(inner, item));
 }
 
 const templateClass = "a-zA-Z0-9\\-._~%!$&'()+,;=:@";
@@ -162,6 +201,7 @@ class Translation {
   private source(s: Source): Matcher {
     const all = [
       field(this.principals(s.principals), this.principals(s.notPrincipals), (v, r) => principal(v, r.peer)),
+      field(s.requestPrincipals, s.notRequestPrincipals, (v, r) => requestPrincipal(v, r.claims)),
       field(s.namespaces, s.notNamespaces, (v, r) => namespace(v, r.peer)),
       field(s.serviceAccounts, s.notServiceAccounts, (v, r) => serviceAccount(v, this.policyNamespace, r.peer)),
       field(this.trustDomains(s.trustDomains), this.trustDomains(s.notTrustDomains), (v, r) => trustDomain(v, r.peer)),
@@ -186,7 +226,13 @@ class Translation {
     if (header !== undefined) {
       return field(values, notValues, (v, r) => headerValues(header, r).some((text) => string(v, text, present)));
     }
+    const experimental = /^experimental\.(envoy\.filters\.[^[]+)\[(.+)\]$/.exec(key);
+    if (experimental) return field(values, notValues, (v, r) => metadata(v, experimental[1]!, experimental[2]!, r));
+    const claims = /^request\.auth\.claims\[(.+)\]$/.exec(key)?.[1]?.split("][")
+      ?? ({ "request.auth.audiences": ["aud"], "request.auth.presenter": ["azp"] } as Record<string, string[]>)[key];
+    if (claims !== undefined) return field(values, notValues, (v, r) => claim(v, claims, r.claims));
     switch (key) {
+      case "request.auth.principal": return field(values, notValues, (v, r) => requestPrincipal(v, r.claims));
       case "source.principal": return field(this.principals(values), this.principals(notValues), (v, r) => principal(v, r.peer));
       case "source.namespace": return field(values, notValues, (v, r) => namespace(v, r.peer));
       case "source.serviceAccount": return field(values, notValues, (v, r) => serviceAccount(v, this.policyNamespace, r.peer));

@@ -14,7 +14,7 @@ function parsed(text: string): string | undefined {
   const match = /^([46]):([0-9a-f]{32})\/(\d+)$/.exec(core.parseIp(text));
   if (!match) return undefined;
   const all = [...match[2]!].map((digit) => parseInt(digit, 16).toString(2).padStart(4, "0")).join("");
-  return (match[1] === "4" ? all.slice(96) : all).slice(0, Number(match[3]));
+  return all.slice(0, Number(match[3]));
 }
 
 const text = fc.oneof(

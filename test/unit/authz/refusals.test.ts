@@ -14,7 +14,8 @@ const withCondition = (condition: unknown) => withRule({ when: [condition] });
 const at = "$.policies[0]";
 const rule = `${at}.spec.rules[0]`;
 const keys = "source.principal, source.namespace, source.serviceAccount, source.trustDomain, source.ip, remote.ip, destination.port, destination.ip, "
-  + "connection.sni, request.headers[<name>]";
+  + "connection.sni, request.auth.principal, request.auth.audiences, request.auth.presenter, request.headers[<name>], request.auth.claims[<name>]…, "
+  + "experimental.envoy.filters.<filter>[<key>]";
 
 describe("a configuration that isn't understood entirely is refused, and the message says where and why", () => {
   test.each<[string, unknown, string]>([
@@ -53,8 +54,8 @@ describe("a configuration that isn't understood entirely is refused, and the mes
       `${rule}.from[0].source.principal: found an unknown field, expected one of principals, notPrincipals, namespaces, notNamespaces, serviceAccounts, notServiceAccounts, trustDomains, notTrustDomains, ipBlocks, notIpBlocks, remoteIpBlocks, notRemoteIpBlocks, requestPrincipals, notRequestPrincipals`],
     ["an unknown operation", withOperation({ path: ["/"] }),
       `${rule}.to[0].operation.path: found an unknown field, expected one of hosts, notHosts, ports, notPorts, methods, notMethods, paths, notPaths`],
-    ["request principals", withSource({ requestPrincipals: ["*"] }),
-      `${rule}.from[0].source.requestPrincipals: found request principals, expected no JWT claims: they can't be read yet`],
+    ["a request principal that isn't one", withSource({ requestPrincipals: [""] }),
+      `${rule}.from[0].source.requestPrincipals[0]: found an empty string, expected a string that isn't empty`],
     ["service accounts beside namespaces", withSource({ serviceAccounts: ["a"], namespaces: ["b"] }),
       `${rule}.from[0].source: found service accounts beside principals or namespaces, expected either the one or the other`],
     ["a service account with a wildcard", withSource({ serviceAccounts: ["a*"] }),
@@ -69,7 +70,11 @@ describe("a configuration that isn't understood entirely is refused, and the mes
     ["a template that Envoy refuses", withOperation({ paths: ["/{**}/{*}"] }),
       `${rule}.to[0].operation.paths[0]: found '/{**}/{*}', expected a path, or a template with '{*}' and at last '{**}' as whole segments`],
     ["an unknown key", withCondition({ key: "source.user", values: ["x"] }), `${rule}.when[0].key: found 'source.user', expected ${keys}`],
-    ["a claim", withCondition({ key: "request.auth.claims[x]", values: ["x"] }), `${rule}.when[0].key: found 'request.auth.claims[x]', expected no JWT claims: they can't be read yet`],
+    ["a claim without a name", withCondition({ key: "request.auth.claims[]", values: ["x"] }), `${rule}.when[0].key: found 'request.auth.claims[]', expected ${keys}`],
+    ["something of a token that isn't known", withCondition({ key: "request.auth.scope", values: ["x"] }), `${rule}.when[0].key: found 'request.auth.scope', expected ${keys}`],
+    ["another filter's metadata without a key", withCondition({ key: "experimental.envoy.filters.x[]", values: ["x"] }), `${rule}.when[0].key: found 'experimental.envoy.filters.x[]', expected ${keys}`],
+    ["values with and without brackets", withCondition({ key: "experimental.envoy.filters.x[k]", values: ["[a]", "b"] }),
+      `${rule}.when[0]: found values with and without brackets, expected all like '[x]', for a list, or none, for a string`],
     ["a header without a name", withCondition({ key: "request.headers[]", values: ["x"] }), `${rule}.when[0].key: found 'request.headers[]', expected ${keys}`],
     ["no key", withCondition({ values: ["x"] }), `${rule}.when[0]: found a condition without key, expected ${keys}`],
     ["no values", withCondition({ key: "source.ip" }), `${rule}.when[0]: found a condition without values, expected 'values' or 'notValues'`],

@@ -206,6 +206,41 @@ describe("trust-domain aliases", () => {
   test("namespaces never look at the trust domain", () => expect(matches(source({ namespaces: ["prod"] }), spiffe("strange/ns/prod/sa/x"), aliases)).toBe(true));
 });
 
+describe("claims", () => {
+  const idp = { iss: "https://idp", sub: "alice" };
+  const table: [string, Rule, Request[], Request[]][] = [
+    ["requestPrincipals", source({ requestPrincipals: ["https://idp/alice", "*ob"] }), [{ claims: idp }, { claims: { iss: "x", sub: "bob" } }], [{ claims: { ...idp, sub: "a" } }, { claims: { sub: "alice" } }, {}]],
+    ["notRequestPrincipals", source({ notRequestPrincipals: ["*"] }), [{}, { claims: { iss: "x" } }], [{ claims: idp }]],
+    ["request.auth.principal", { when: [{ key: "request.auth.principal", values: ["https://idp/*"] }] }, [{ claims: idp }], [{ claims: { iss: "https://idp/x", sub: "alice" } }, {}]],
+    ["request.auth.claims", { when: [{ key: "request.auth.claims[a][b]", values: ["x"] }] }, [{ claims: { a: { b: ["y", "x"] } } }], [{ claims: { a: { b: { 0: "x" } } } }, { claims: { a: "x" } }, {}]],
+    ["experimental, a string", { when: [{ key: "experimental.envoy.filters.x[k]", values: ["v"] }] }, [{ metadata: { "envoy.filters.x": { k: "v" } } }], [{ metadata: { "envoy.filters.x": { k: ["v"] } } }, {}]],
+    ["experimental, a list", { when: [{ key: "experimental.envoy.filters.x[k]", notValues: ["[v]"] }] }, [{ metadata: { "envoy.filters.x": { k: "v" } } }, {}], [{ metadata: { "envoy.filters.x": { k: ["v"] } } }]],
+  ];
+  test.each(table)("%s", (_, rule, those, others) => {
+    for (const request of those) expect([request, matches(rule, request)]).toEqual([request, true]);
+    for (const request of others) expect([request, matches(rule, request)]).toEqual([request, false]);
+  });
+
+  test("are read where they could decide, and once", () => {
+    const asks = { when: [{ key: "request.auth.claims[role]", values: ["admin"] }] };
+    configure({
+      workloads: [{ namespace: "prod", routes: ["r"] }],
+      policies: [
+        policy("a", "ALLOW", [{ ...operation({ paths: ["/a"] }), ...asks }, { ...operation({ paths: ["/a"] }), ...asks }]),
+        { metadata: { name: "b", namespace: "dev" }, spec: { rules: [asks] } },
+      ],
+    });
+    expect(core.claimReads).toBeGreaterThanOrEqual(0); // those of other tests
+    const reads = (request: Request) => {
+      core.decide({ route: "r", ...request });
+      return core.claimReads;
+    };
+    expect(reads({ path: "/b" })).toBe(0);
+    expect(reads({ path: "/a", claims: { role: "user" } })).toBe(1);
+    expect(reads({ path: "/a", claims: { role: "admin" } })).toBe(1);
+  });
+});
+
 test("policies on trial decide nothing, and are decided on apart", () => {
   const trial = { annotations: { "istio.io/dry-run": "true" } };
   configure({ policies: [policy("t", "DENY", [operation({ paths: ["/a"] })], trial)] });

@@ -34,7 +34,10 @@ type Box = Record<string | number, unknown>;
 function mutate(value: unknown, path: (string | number)[], change: (at: Box, key: string | number) => void): void {
   if (path.length === 0) return;
   let at = value as Box;
-  for (const step of path.slice(0, -1)) at = at[step] as Box;
+  for (const step of path.slice(0, -1)) {
+    if (at === null || typeof at !== "object") return; // an earlier change took the place away
+    at = at[step] as Box;
+  }
   if (at !== null && typeof at === "object") change(at, path.at(-1)!);
 }
 

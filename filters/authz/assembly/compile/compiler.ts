@@ -108,9 +108,13 @@ function compileClause(clause: Clause, namespace: View, spaces: Spaces): usize {
   const record = spaces.arena.alloc(bytes);
   changetype<ClauseRecord>(record).count = clause.conditions.count;
   let at = record + offsetof<ClauseRecord>();
-  for (let node = clause.conditions.first; node != 0; node = next(node), at += offsetof<ConditionRecord>()) {
+  let last = record + bytes;
+  for (let node = clause.conditions.first; node != 0; node = next(node)) {
     const condition = changetype<Condition>(node);
-    const compiled = changetype<ConditionRecord>(at);
+    // Claims are asked last: each is a call to the host.
+    const to = condition.field >= Field.Claim ? (last -= offsetof<ConditionRecord>()) : at;
+    if (to == at) at += offsetof<ConditionRecord>();
+    const compiled = changetype<ConditionRecord>(to);
     compiled.field = condition.field;
     compiled.slot = condition.slot;
     compiled.values = compileSet(condition.field, condition.values, namespace, spaces);

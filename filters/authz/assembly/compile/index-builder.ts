@@ -1,10 +1,13 @@
 /**
  * Decides how each rule is found. A rule can only match if, of some list of clauses that must hold, one holds; so it is
  * enough to look it up under the values of one condition in each of those clauses. Chosen are the conditions whose values
- * are shared by the fewest rules: what is looked up then is about as many rules as match, however many there are.
+ * are shared by the fewest rules. Where they are still many (each of 70 principals may each of 70 paths), those that share a
+ * value are divided again, by a condition of another list, or a further one of the same clause. What is looked up is then
+ * about as many rules as match, however many there are.
  */
 import { View, slice } from "../../../sdk/assembly/bytes";
 import { Field, Operation, isIp } from "../fields";
+import { ClaimRecord } from "../match/claim-slots";
 import { parsedIp } from "../match/ip";
 import { Kind, Layer, RuleNode, Space } from "../match/records";
 import { literalPrefix } from "../match/template";
@@ -17,6 +20,11 @@ import { Spaces } from "./spaces";
 
 /** The cost of what can't be looked up. */
 const NEVER: u32 = u32.MAX_VALUE;
+/** More rules than this under one value are divided by the values of a further condition. */
+const LONG: u32 = 4;
+const DEEPEST: u32 = 3;
+/** In so many places a rule may be put by dividing, so that a rule with many values of several fields doesn't fill the memory. */
+const MOST_ENTRIES: u32 = 64;
 
 export class IndexBuilder {
   // How many rules have each value: counted apart, and dropped when the index is built.
@@ -25,6 +33,13 @@ export class IndexBuilder {
   private counted: usize = 0;
   /** Namespace of the policy at hand. */
   private namespace: View = 0;
+  // The rule at hand, and on the way to its place: how many conditions were looked up, and the clauses they are of.
+  private rule: Rule = changetype<Rule>(0);
+  private record: usize = 0;
+  private deny: bool = false;
+  private depth: u32 = 0;
+  private source: usize = 0;
+  private operation: usize = 0;
 
   constructor(private readonly spaces: Spaces) {}
 
@@ -49,51 +64,74 @@ export class IndexBuilder {
   /** Second pass: in descending rank, so that pushing each to the front leaves every list ascending. */
   add(policy: Policy, rule: Rule, record: usize): void {
     this.namespace = policy.namespace;
-    const sources = this.cheapest(rule.sources);
-    const operations = this.cheapest(rule.operations);
-    const when = this.clauseCost(changetype<usize>(rule.when));
-    const least = min(min(sources, operations), when);
+    this.deny = policy.deny;
+    this.rule = rule;
+    this.record = record;
     for (let node = policy.layers.first; node != 0; node = next(node)) {
-      const layer = changetype<Layer>(changetype<LayerRef>(node).layer);
-      if (least == NEVER) {
-        if (policy.deny) layer.deny = this.push(layer.deny, record);
-        else layer.allow = this.push(layer.allow, record);
-      } else if (least == when) this.enter(layer, policy.deny, changetype<usize>(rule.when), record);
+      this.source = 0;
+      this.operation = 0;
+      this.place(changetype<Layer>(changetype<LayerRef>(node).layer), 1);
+    }
+  }
+
+  /** Puts the rule into a layer, under the values of conditions that aren't used yet; `entries`: in how many places already. */
+  private place(layer: Layer, entries: u32): void {
+    const rule = this.rule;
+    const source = this.source;
+    const operation = this.operation;
+    const sources = source == 0 ? this.cheapest(rule.sources, entries) : this.clauseCost(source, entries);
+    const operations = operation == 0 ? this.cheapest(rule.operations, entries) : this.clauseCost(operation, entries);
+    const when = this.clauseCost(changetype<usize>(rule.when), entries);
+    const least = min(min(sources, operations), when);
+    if (least == NEVER) {
+      if (this.deny) layer.deny = this.push(layer.deny);
+      else layer.allow = this.push(layer.allow);
+    } else if (least == when) this.enter(layer, changetype<usize>(rule.when), entries);
+    else if (least == sources) {
+      if (source != 0) this.enter(layer, source, entries);
       else {
-        const clauses = least == sources ? rule.sources : rule.operations;
-        for (let clause = clauses.first; clause != 0; clause = next(clause)) this.enter(layer, policy.deny, clause, record);
+        for (this.source = rule.sources.first; this.source != 0; this.source = next(this.source)) {
+          this.enter(layer, this.source, entries * rule.sources.count);
+        }
+      }
+    } else if (operation != 0) this.enter(layer, operation, entries);
+    else {
+      for (this.operation = rule.operations.first; this.operation != 0; this.operation = next(this.operation)) {
+        this.enter(layer, this.operation, entries * rule.operations.count);
       }
     }
   }
 
   /** The most rules that share a value, if the cheapest condition of each clause is taken; no clause restricts nothing. */
-  private cheapest(clauses: List): u32 {
+  private cheapest(clauses: List, entries: u32): u32 {
     let most: u32 = clauses.count == 0 ? NEVER : 0;
-    for (let node = clauses.first; node != 0; node = next(node)) most = max(most, this.clauseCost(node));
+    for (let node = clauses.first; node != 0; node = next(node)) most = max(most, this.clauseCost(node, entries * clauses.count));
     return most;
   }
 
-  private clauseCost(clause: usize): u32 {
+  private clauseCost(clause: usize, entries: u32): u32 {
     let least = NEVER;
-    for (let node = changetype<Clause>(clause).conditions.first; node != 0; node = next(node)) least = min(least, this.cost(node));
+    for (let node = changetype<Clause>(clause).conditions.first; node != 0; node = next(node)) least = min(least, this.cost(node, entries));
     return least;
   }
 
-  private cost(node: usize): u32 {
+  private cost(node: usize, entries: u32): u32 {
     const condition = changetype<Condition>(node);
-    let most: u32 = condition.values.count == 0 ? NEVER : 0;
+    if (condition.used || condition.values.count == 0 || (this.depth > 0 && (this.depth == DEEPEST || entries * condition.values.count > MOST_ENTRIES))) return NEVER;
+    let most: u32 = 0;
     for (let value = condition.values.first; value != 0 && most != NEVER; value = next(value)) {
       const slot = this.counter(condition, textOf(value));
-      most = slot === null ? NEVER : max(most, <u32>slot.allow);
+      // Of two that divide as well, not the claim: reading it is a call to the host.
+      most = slot === null ? NEVER : max(most, (<u32>slot.allow << 1) + u32(condition.field >= Field.Claim));
     }
     return most;
   }
 
-  private enter(layer: Layer, deny: bool, clause: usize, record: usize): void {
+  private enter(layer: Layer, clause: usize, entries: u32): void {
     let best: usize = 0;
     let least = NEVER;
     for (let node = changetype<Clause>(clause).conditions.first; node != 0; node = next(node)) {
-      const cost = this.cost(node);
+      const cost = this.cost(node, entries);
       if (cost < least) {
         least = cost;
         best = node;
@@ -101,14 +139,24 @@ export class IndexBuilder {
     }
     const condition = changetype<Condition>(best);
     const space = changetype<Space>(this.spaceOf(layer, condition));
+    condition.used = true;
+    this.depth++;
     for (let value = condition.values.first; value != 0; value = next(value)) {
-      const slot = this.find(space, this.spaces, condition.field, textOf(value))!;
-      if (deny) slot.deny = this.push(slot.deny, record);
-      else slot.allow = this.push(slot.allow, record);
+      const shared = changetype<Slot>(this.counter(condition, textOf(value))).allow;
+      const slot = this.find(space, this.spaces, condition.field, textOf(value));
+      if (slot === null) continue; // not so: its cost would be NEVER
+      if (shared > LONG) {
+        if (slot.layer == 0) slot.layer = this.spaces.arena.alloc(offsetof<Layer>());
+        this.place(changetype<Layer>(slot.layer), entries * condition.values.count);
+      } else if (this.deny) slot.deny = this.push(slot.deny);
+      else slot.allow = this.push(slot.allow);
     }
+    this.depth--;
+    condition.used = false;
   }
 
-  private push(head: usize, record: usize): usize {
+  private push(head: usize): usize {
+    const record = this.record;
     if (head != 0 && changetype<RuleNode>(head).rule == record) return head; // the same value twice in one rule
     const node = changetype<RuleNode>(this.spaces.arena.alloc(offsetof<RuleNode>()));
     node.rule = record;
@@ -133,7 +181,7 @@ export class IndexBuilder {
     let at = this.counted;
     while (at != 0 && !isFor(at, condition)) at = changetype<Space>(at).next;
     if (at == 0) {
-      at = changetype<usize>(this.counts.create(condition.field, condition.slot));
+      at = changetype<usize>(this.counts.create(fieldOf(condition), slotOf(condition)));
       changetype<Space>(at).next = this.counted;
       this.counted = at;
     }
@@ -144,7 +192,7 @@ export class IndexBuilder {
     let at = layer.spaces;
     while (at != 0 && !isFor(at, condition)) at = changetype<Space>(at).next;
     if (at == 0) {
-      at = changetype<usize>(this.spaces.create(condition.field, condition.slot));
+      at = changetype<usize>(this.spaces.create(fieldOf(condition), slotOf(condition)));
       changetype<Space>(at).next = layer.spaces;
       layer.spaces = at;
     }
@@ -157,5 +205,15 @@ export class IndexBuilder {
 }
 
 function isFor(space: usize, condition: Condition): bool {
-  return changetype<Space>(space).field == condition.field && changetype<Space>(space).slot == condition.slot;
+  return changetype<Space>(space).field == fieldOf(condition) && changetype<Space>(space).slot == slotOf(condition);
+}
+
+// A request principal is looked up by its subject: there are few issuers.
+
+function fieldOf(condition: Condition): Field {
+  return condition.field == Field.RequestPrincipal ? Field.Claim : condition.field;
+}
+
+function slotOf(condition: Condition): u32 {
+  return condition.field == Field.RequestPrincipal ? <u32>changetype<ClaimRecord>(condition.slot).subject : condition.slot;
 }

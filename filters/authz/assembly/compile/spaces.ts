@@ -1,7 +1,8 @@
 /** Makes spaces of a table, and puts patterns into them. */
-import { View, address, size, view } from "../../../sdk/assembly/bytes";
+import { View, address, size } from "../../../sdk/assembly/bytes";
 import { Field } from "../fields";
-import { Ip, NETWORK_KEY, networkKey } from "../match/ip";
+import { Ip } from "../match/ip";
+import { putNetwork } from "../match/networks";
 import { Kind, LengthNode, Space, keyOf } from "../match/records";
 import { Arena } from "../memory/arena";
 import { hashBytes, prefixHash, suffixHash } from "../memory/hash";
@@ -39,10 +40,8 @@ export class Spaces {
 
   /** The slot of a range of addresses. */
   putNetwork(space: Space, ip: Ip): Slot {
-    if (ip.family == 4) space.networks4 = this.withLength(space.networks4, ip.bits);
-    else space.networks6 = this.withLength(space.networks6, ip.bits);
-    const key = networkKey(ip, ip.bits);
-    return this.slot(keyOf(space.id, Kind.Network), hashBytes(key, NETWORK_KEY), view(key, NETWORK_KEY));
+    const root = changetype<usize>(space) + (ip.family == 4 ? offsetof<Space>("networks4") : offsetof<Space>("networks6"));
+    return putNetwork(root, ip, this.arena);
   }
 
   private slot(key: u32, hash: u32, text: View): Slot {

@@ -2,12 +2,13 @@
 import { ABSENT, size } from "../../../sdk/assembly/bytes";
 import { Field, isIp } from "../fields";
 import { Table } from "../memory/table";
+import { ClaimRecord } from "./claim-slots";
 import { HeaderSlots, HeaderValue } from "./header-slots";
 import { namespaceAt, nextNamespace } from "./identity";
 import { Input } from "./input";
 import { probeNetworks } from "./probe";
 import { ClauseRecord, ConditionRecord, RuleRecord, Space, StringSet } from "./records";
-import { inGlobs, inPorts, inServiceAccounts, inStrings, inTrustDomains } from "./sets";
+import { inGlobs, inPorts, inRequestPrincipals, inServiceAccounts, inStrings, inTrustDomains, isSome } from "./sets";
 
 const CLAUSE: usize = offsetof<ClauseRecord>();
 const CONDITION: usize = offsetof<ConditionRecord>();
@@ -52,9 +53,16 @@ function all(clause: usize): bool {
 function holds(condition: ConditionRecord, set: usize): bool {
   const strings = changetype<StringSet>(set);
   const field: Field = condition.field;
-  if (isIp(field)) return probeNetworks(changetype<Space>(set), input.ip(field), table, null);
+  if (isIp(field)) return probeNetworks(changetype<Space>(set), input.ip(field), null);
   if (field == Field.Port) return inPorts(set, input.port);
-  if (field == Field.Header) return hasHeaderIn(strings, changetype<HeaderSlots>(headers).values(condition.slot));
+  if (field == Field.Header) return hasHeaderIn(strings, changetype<HeaderSlots>(headers).values(condition.slot), false);
+  if (field >= Field.Claim) {
+    const claims = changetype<HeaderSlots>(headers).claims;
+    const first = claims.values(condition.slot);
+    if (field == Field.Claim || first === null) return hasHeaderIn(strings, first, true);
+    const subject = claims.values(<u32>changetype<ClaimRecord>(condition.slot).subject);
+    return subject !== null && inRequestPrincipals(strings, first.value, subject.value);
+  }
   if (field == Field.Namespace) return hasNamespaceIn(strings);
   if (field == Field.Principal && strings.any != 0 && input.identified) return true;
   const text = input.text(field == Field.ServiceAccount ? Field.Principal : field);
@@ -66,9 +74,10 @@ function holds(condition: ConditionRecord, set: usize): bool {
   return (strings.any != 0 && presence) || inStrings(strings, text, table);
 }
 
-function hasHeaderIn(strings: StringSet, value: HeaderValue | null): bool {
+/** @param claim `"*"` is not the empty string */
+function hasHeaderIn(strings: StringSet, value: HeaderValue | null, claim: bool): bool {
   while (value !== null) {
-    if (strings.any != 0 || inStrings(strings, value.value, table)) return true;
+    if ((strings.any != 0 && !(claim && !isSome(value.value))) || inStrings(strings, value.value, table)) return true;
     value = changetype<HeaderValue | null>(value.next);
   }
   return false;

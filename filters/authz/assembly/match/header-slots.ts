@@ -9,6 +9,7 @@ import { allocateForCallback } from "../../../sdk/assembly/memory";
 import { Arena } from "../memory/arena";
 import { hashBytes } from "../memory/hash";
 import { Slot, Table } from "../memory/table";
+import { ClaimSlots } from "./claim-slots";
 
 const HOST = utf8("host");
 const AUTHORITY = utf8(":authority");
@@ -30,7 +31,11 @@ export class HeaderSlots {
   /** For each slot the first {@link HeaderValue} of the current request, or 0. */
   private first: usize = 0;
 
-  constructor(private readonly arena: Arena) {}
+  readonly claims: ClaimSlots;
+
+  constructor(private readonly arena: Arena) {
+    this.claims = new ClaimSlots(arena);
+  }
 
   /** The slot of a header name, in any case. Envoy keeps `host` as `:authority`. */
   slot(name: View): u32 {
@@ -76,6 +81,7 @@ export class HeaderSlots {
   }
 
   free(): void {
+    this.claims.free();
     this.names.clear();
   }
 }

@@ -1,7 +1,8 @@
 /** IP addresses and CIDR ranges, read from text. IPv4-mapped IPv6 (`::ffff:10.0.0.1`) counts as the IPv4 address it carries. */
 import { View, address, indexOf, size, slice, view } from "../../../sdk/assembly/bytes";
+import { highBits, lowBits } from "./networks";
 
-/** An address, IPv6 as two halves; an IPv4 address is the low 32 bits of `low`. */
+/** An address, from the left: an IPv4 address is the upper half of `high`. */
 export class Ip {
   /** 4, 6, or 0 where there is no IP address (a Unix socket, an internal listener). */
   family: u32 = 0;
@@ -32,12 +33,12 @@ export class Ip {
     }
     if (wrote6 && this.high == 0 && this.low >> 32 == 0xffff && this.bits >= 96) {
       this.family = 4;
-      this.low &= 0xffffffff;
+      this.high = this.low << 32;
+      this.low = 0;
       this.bits -= 96;
     }
-    const key = networkKey(this, this.bits);
-    this.low = load<u64>(key, 8);
-    this.high = load<u64>(key, 16);
+    this.high = highBits(this.high, this.bits);
+    this.low = lowBits(this.low, this.bits);
     return true;
   }
 
@@ -63,8 +64,8 @@ export class Ip {
   private parse4(text: View): bool {
     const value = dotted(text);
     this.family = 4;
-    this.high = 0;
-    this.low = <u64>value;
+    this.high = <u64>value << 32;
+    this.low = 0;
     return value >= 0;
   }
 
@@ -115,20 +116,6 @@ export const parsedIp: Ip = new Ip();
 /** The address as it is written, in network order. */
 const groups = memory.data(16, 8);
 const GROUPS: usize = 99;
-
-/** Bytes of {@link networkKey}. */
-export const NETWORK_KEY: u32 = 24;
-const networkBuffer = memory.data(24, 8);
-
-/** The first `bits` of an address as a key of the table: u32 family, u32 bits, u64 low, u64 high. Overwritten by the next call. */
-export function networkKey(ip: Ip, bits: u32): usize {
-  const hostBits = (ip.family == 6 ? 128 : 32) - bits;
-  store<u32>(networkBuffer, ip.family);
-  store<u32>(networkBuffer, bits, 4);
-  store<u64>(networkBuffer, hostBits < 64 ? (ip.low >> <u64>hostBits) << <u64>hostBits : 0, 8);
-  store<u64>(networkBuffer, hostBits <= 64 ? ip.high : bits == 0 ? 0 : (ip.high >> <u64>(64 - bits)) << <u64>(64 - bits), 16);
-  return networkBuffer;
-}
 
 /** `a.b.c.d` as a number, or -1. No leading zeros: other readers take them for octal. */
 function dotted(text: View): i64 {

@@ -4,7 +4,7 @@
  */
 import { ABSENT, View, address, size, view } from "../../../sdk/assembly/bytes";
 import { Field, isIp } from "../fields";
-import { Table } from "../memory/table";
+import { Slot, Table } from "../memory/table";
 import { consider, matches } from "./evaluate";
 import { HeaderSlots, HeaderValue } from "./header-slots";
 import { accountAt, namespaceAt, nextAccount, nextNamespace } from "./identity";
@@ -62,7 +62,7 @@ export class Lookup extends Finder {
   }
 
   private layer(layer: Layer): void {
-    this.found(layer.deny, layer.allow);
+    this.lists(layer.deny, layer.allow);
     let space = changetype<Space | null>(layer.spaces);
     while (space !== null) {
       this.space(space);
@@ -72,8 +72,9 @@ export class Lookup extends Finder {
 
   private space(space: Space): void {
     const field: Field = space.field;
-    if (isIp(field)) probeNetworks(space, this.input.ip(field), this.table, this);
-    else if (field == Field.Header) this.header(space);
+    if (isIp(field)) probeNetworks(space, this.input.ip(field), this);
+    else if (field == Field.Header) this.values(space, this.headers.values(space.slot));
+    else if (field == Field.Claim) this.values(space, this.headers.claims.values(space.slot));
     else if (field == Field.ServiceAccount) this.accounts(space);
     else if (field == Field.Namespace && this.input.manyNamespaces) this.namespaces(space);
     else this.text(space, this.input.text(field));
@@ -107,15 +108,19 @@ export class Lookup extends Finder {
     }
   }
 
-  private header(space: Space): void {
-    let value = this.headers.values(space.slot);
+  private values(space: Space, value: HeaderValue | null): void {
     while (value !== null) {
       this.text(space, value.value);
       value = changetype<HeaderValue | null>(value.next);
     }
   }
 
-  found(deny: usize, allow: usize): void {
+  found(slot: Slot): void {
+    if (slot.layer != 0) this.layer(changetype<Layer>(slot.layer));
+    else this.lists(slot.deny, slot.allow);
+  }
+
+  private lists(deny: usize, allow: usize): void {
     if (this.allowing) return this.tryRules(allow);
     if (deny != 0) this.tryRules(deny);
     if (allow == 0) return;

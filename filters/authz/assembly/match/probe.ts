@@ -2,12 +2,13 @@
 import { View, address, size } from "../../../sdk/assembly/bytes";
 import { RUNNING_SEED, hashBytes, running } from "../memory/hash";
 import { Slot, Table } from "../memory/table";
-import { Ip, NETWORK_KEY, networkKey } from "./ip";
+import { Ip } from "./ip";
+import { Network, half, holdsAddress } from "./networks";
 import { Kind, LengthNode, Space, keyOf } from "./records";
 
 /** Takes what is found. */
 export abstract class Finder {
-  abstract found(deny: usize, allow: usize): void;
+  abstract found(slot: Slot): void;
 }
 
 /** Hands every slot to the finder; without one, says whether there is any. */
@@ -34,13 +35,16 @@ export function probe(space: Space, text: View, table: Table, finder: Finder | n
   return false;
 }
 
-/** As {@link probe}, for the ranges that hold an address: one look-up for each length of prefix. */
-export function probeNetworks(space: Space, ip: Ip, table: Table, finder: Finder | null): bool {
-  let length = ip.family == 4 ? space.networks4 : ip.family == 6 ? space.networks6 : 0;
-  while (length != 0) {
-    const key = networkKey(ip, changetype<LengthNode>(length).length);
-    if (hit(table.find(keyOf(space.id, Kind.Network), hashBytes(key, NETWORK_KEY), key, NETWORK_KEY), finder)) return true;
-    length = changetype<LengthNode>(length).next;
+/** As {@link probe}, for the ranges that hold an address. */
+export function probeNetworks(space: Space, ip: Ip, finder: Finder | null): bool {
+  const most: u32 = ip.family == 4 ? 32 : 128;
+  let at = ip.family == 4 ? space.networks4 : ip.family == 6 ? space.networks6 : 0;
+  while (at != 0) {
+    const node = changetype<Network>(at);
+    if (!holdsAddress(node, ip)) return false;
+    if (node.given && hit(changetype<Slot>(at), finder)) return true;
+    if (node.bits == most) return false;
+    at = load<usize>(half(node, ip.high, ip.low));
   }
   return false;
 }
@@ -51,6 +55,6 @@ export function probeNetworks(space: Space, ip: Ip, table: Table, finder: Finder
 function hit(slot: Slot | null, finder: Finder | null): bool {
   if (slot === null) return false;
   if (finder === null) return true;
-  finder.found(slot.deny, slot.allow);
+  finder.found(slot);
   return false;
 }

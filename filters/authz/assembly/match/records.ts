@@ -81,9 +81,10 @@ export class Space {
   field: u32;
   slot: u32;
   exact: u32;
-  /** Lists of {@link LengthNode}, ascending: the lengths of prefixes, suffixes, and network prefixes in bits. */
+  /** Lists of {@link LengthNode}, ascending. */
   prefixes: usize;
   suffixes: usize;
+  /** Roots of tries, see {@link ./networks}. */
   networks4: usize;
   networks6: usize;
   next: usize;
@@ -96,7 +97,7 @@ export class LengthNode {
   next: usize;
 }
 
-/** The policies that attach in the same way, with their index. */
+/** The policies that attach in the same way, with their index; or those of them that share a value. */
 // @ts-ignore: decorator
 @unmanaged
 export class Layer {
@@ -120,7 +121,7 @@ export class Scope {
   denyPolicies: u32;
 }
 
-export enum Kind { Exact, Prefix, Suffix, Network }
+export enum Kind { Exact, Prefix, Suffix }
 
 // @ts-ignore: decorator
 @inline

@@ -1,5 +1,5 @@
 /** Is this attribute one of the values? The compiled sets and the questions put to them. */
-import { View, address, equal, size, view } from "../../../sdk/assembly/bytes";
+import { View, address, equal, indexOf, size, view } from "../../../sdk/assembly/bytes";
 import { Operation } from "../fields";
 import { Table } from "../memory/table";
 import { hasServiceAccount, matchesGlob } from "./identity";
@@ -27,8 +27,23 @@ function matchesPattern(pattern: Pattern, text: View): bool {
     case Operation.Prefix: return size(text) >= n && equal(address(text), pattern.at, n);
     case Operation.Suffix: return size(text) >= n && equal(address(text) + size(text) - n, pattern.at, n);
     case Operation.Template: return matchesTemplate(text, view(pattern.at, n));
+    case Operation.Any: return isSome(text);
     default: return matchesGlob(text, view(pattern.at, n));
   }
+}
+
+/** What `"*"` means for a claim, the regular expression `.+`: not empty, and on one line. */
+export function isSome(text: View): bool {
+  return size(text) > 0 && indexOf(text, 10) < 0;
+}
+
+/** Each pattern of an issuer is followed by that of a subject. */
+export function inRequestPrincipals(set: StringSet, issuer: View, subject: View): bool {
+  let at = changetype<usize>(set) + STRING_SET;
+  for (let i: u32 = 0; i < set.count; i++, at += 2 * PATTERN) {
+    if (matchesPattern(changetype<Pattern>(at + PATTERN), subject) && matchesPattern(changetype<Pattern>(at), issuer)) return true;
+  }
+  return false;
 }
 
 /** As {@link inStrings}, but `*` in a glob stops at a slash. */

@@ -16,6 +16,8 @@ export class Slot {
   /** Heads of the lists of rules to try, or whatever else the space maps its values to. */
   deny: usize;
   allow: usize;
+  /** A layer of further rules, which are too many for a list. */
+  layer: usize;
 }
 
 const SLOT: usize = offsetof<Slot>();

@@ -1,10 +1,11 @@
 /** The configuration of the one Envoy that serves a whole run: a listener for each route of each case. Pure. */
+import { createHash } from "node:crypto";
 import { extension, typed, type Config } from "../../../compose/emit/config.ts";
 import { httpConnectionManager } from "../../../compose/emit/hcm.ts";
 import { PEER_KEY } from "../../../compose/emit/listener.ts";
 import type { Bootstrap } from "../../../envoy/index.ts";
 import { compareVersions } from "../../../envoy/index.ts";
-import { planRequest, type CasePlan } from "../../plan.ts";
+import { planRequest, type CasePlan, type RequestPlan } from "../../plan.ts";
 import { CLUSTER, DIRECT_KEY } from "../host.ts";
 
 /** Prefix of the connection managers' statistics. */
@@ -22,8 +23,14 @@ export interface Files {
 /** A plugin's name, by which Envoy's log tells the cases apart. */
 export const pluginName = (plan: CasePlan): string => `case-${plan.id}`;
 
-/** The listener for requests of this case that take this route. */
-export const listenerName = (plan: CasePlan, route: string | null, tls: boolean): string => `${pluginName(plan)}/${tls ? "tls" : "plain"}/${route ?? ""}`;
+/** What of a request its listener provides. */
+type Side = Pick<RequestPlan, "route" | "tls" | "metadata">;
+
+/** The listener for such requests of this case. */
+export function listenerName(plan: CasePlan, { route, tls, metadata }: Side): string {
+  const more = metadata === undefined ? "" : `/${createHash("sha256").update(JSON.stringify(metadata)).digest("hex").slice(0, 16)}`;
+  return `${pluginName(plan)}/${tls ? "tls" : "plain"}/${route ?? ""}${more}`;
+}
 
 export function bootstrap(files: Files, upstreamPort: number): Bootstrap {
   return {
@@ -49,32 +56,33 @@ export function bootstrap(files: Files, upstreamPort: number): Bootstrap {
 
 /** The file from which Envoy discovers its listeners. */
 export function discovery(plans: readonly CasePlan[], files: Files, version: string): Config {
-  const resources = plans.flatMap((plan) => listenersOf(plan).map(({ route, tls }): Config => typed("envoy.config.listener.v3.Listener", listener(plan, route, tls, files, version))));
+  const resources = plans.flatMap((plan) => listenersOf(plan).map((side): Config => typed("envoy.config.listener.v3.Listener", listener(plan, side, files, version))));
   return { version_info: "1", resources };
 }
 
-function listenersOf(plan: CasePlan): { route: string | null; tls: boolean }[] {
+function listenersOf(plan: CasePlan): Side[] {
   const wanted = plan.steps.flatMap(({ request, repeat }) => {
     if (request === undefined) return [];
     // A route's name may contain ${n}.
     const requests = typeof request.route === "string" && request.route.includes("${") ? Array.from({ length: repeat }, (_, n) => planRequest(request, n)) : [planRequest(request, 0)];
-    return requests.map(({ route, tls }) => ({ route, tls }));
+    return requests.map(({ route, tls, metadata }): Side => ({ route, tls, ...(metadata && { metadata }) }));
   });
   // Where the configuration must be refused there is no request, and still something to configure.
   if (wanted.length === 0) return [{ route: "default", tls: false }];
   return [...new Map(wanted.map((each) => [JSON.stringify(each), each])).values()];
 }
 
-function listener(plan: CasePlan, route: string | null, tls: boolean, files: Files, version: string): Config {
+function listener(plan: CasePlan, side: Side, files: Files, version: string): Config {
+  const { tls } = side;
   return {
-    name: listenerName(plan, route, tls),
+    name: listenerName(plan, side),
     address: { socket_address: { address: "127.0.0.1", port_value: 0 } },
     listener_filters: [
       // Gives a connection any source and destination address; the physical peer stays known.
       extension("envoy.filters.listener.proxy_protocol", "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol", { allow_requests_without_proxy_protocol: true }),
       ...(tls ? [extension("envoy.filters.listener.tls_inspector", "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector")] : []),
     ],
-    filter_chains: [{ filters: [filterState(tls, version), connectionManager(plan, route, files)], ...(tls && { transport_socket: transportSocket(files) }) }],
+    filter_chains: [{ filters: [filterState(tls, version), connectionManager(plan, side, files)], ...(tls && { transport_socket: transportSocket(files) }) }],
   };
 }
 
@@ -92,8 +100,8 @@ function filterState(tls: boolean, version: string): Config {
   });
 }
 
-function connectionManager(plan: CasePlan, route: string | null, files: Files): Config {
-  const manager = httpConnectionManager({ name: STAT_PREFIX, routes: routes(plan, route), filters: [wasmFilter(plan)], accessLog: false });
+function connectionManager(plan: CasePlan, { route, metadata }: Side, files: Files): Config {
+  const manager = httpConnectionManager({ name: STAT_PREFIX, routes: routes(plan, route), filters: [...(metadata ? [setMetadata(metadata)] : []), wasmFilter(plan)], accessLog: false });
   Object.assign(manager.typed_config as Config, {
     http_protocol_options: { enable_trailers: true },
     access_log: [
@@ -104,6 +112,12 @@ function connectionManager(plan: CasePlan, route: string | null, files: Files): 
     ],
   });
   return manager;
+}
+
+function setMetadata(metadata: Record<string, unknown>): Config {
+  return extension("envoy.filters.http.set_metadata", "envoy.extensions.filters.http.set_metadata.v3.Config", {
+    metadata: Object.entries(metadata).map(([name, value]) => ({ metadata_namespace: name, value: value as Config })),
+  });
 }
 
 function routes(plan: CasePlan, route: string | null): Config {

@@ -8,6 +8,7 @@ import { Engine } from "../../../../filters/authz/assembly/engine";
 import { Field } from "../../../../filters/authz/assembly/fields";
 import { Ip } from "../../../../filters/authz/assembly/match/ip";
 import { Input } from "../../../../filters/authz/assembly/match/input";
+import { ClaimRecord, ClaimSource } from "../../../../filters/authz/assembly/match/claim-slots";
 import { inLowerCase } from "../../../../filters/authz/assembly/match/header-slots";
 import { PolicyRecord } from "../../../../filters/authz/assembly/match/records";
 import { matchesTemplate, validTemplate } from "../../../../filters/authz/assembly/match/template";
@@ -15,6 +16,18 @@ import { scratch } from "../../../../filters/authz/assembly/memory/arena";
 import { memberOf } from "../../../../filters/authz/assembly/read/members";
 import { SETTINGS, Settings } from "../../../../filters/authz/assembly/settings";
 
+/** What the test says that each slot's expression comes to. */
+class TestClaims extends ClaimSource {
+  readonly lists: StaticArray<View> = new StaticArray<View>(256);
+  reads: u32 = 0;
+
+  read(slot: ClaimRecord): View {
+    this.reads++;
+    return this.lists[slot.index];
+  }
+}
+
+const claims = new TestClaims();
 let engine: Engine = new Engine();
 const input = new Input();
 const peer = new Peer();
@@ -42,6 +55,10 @@ export function configure(at: usize, bytes: u32): string {
   if (ok) {
     engine.free();
     engine = next;
+    const slots = next.headers.claims;
+    slots.source = claims;
+    claimCount = 0;
+    for (let at = slots.last; at != 0; at = changetype<ClaimRecord>(at).next) changetype<ClaimRecord>(at).index = claimCount++;
   } else next.free();
   const error = ok ? "" : toString(reader.error);
   leave();
@@ -54,6 +71,26 @@ export function unattached(): string {
 
 export function needs(): u32 {
   return engine.needs;
+}
+
+let claimCount: u32 = 0;
+
+/** The CEL expressions of the slots, a line each. */
+export function claimSources(): string {
+  let all = "";
+  for (let at = engine.headers.claims.last; at != 0; at = changetype<ClaimRecord>(at).next) all += toString(changetype<ClaimRecord>(at).source) + "\n";
+  return all;
+}
+
+export function claim(index: u32, at: usize, bytes: u32): void {
+  claims.lists[index] = at == 0 ? ABSENT : view(at, bytes);
+}
+
+/** How many slots were read since the last call. */
+export function claimReads(): u32 {
+  const reads = claims.reads;
+  claims.reads = 0;
+  return reads;
 }
 
 // Which text attribute follows: see `Attribute` in core.ts beside this folder.
