@@ -1,6 +1,7 @@
 import type { Finding } from "../errors.ts";
 import { countFindings } from "./output.ts";
 import { composeOptions, policyArgs } from "./policies.ts";
+import { signingOptions, trustArgs } from "./trust.ts";
 import { defineVerb } from "./verb.ts";
 
 export const check = defineVerb({
@@ -8,6 +9,7 @@ export const check = defineVerb({
   summary: "Check policy files, or an Envoy configuration with our filters; what they make, in a real Envoy",
   args: {
     ...policyArgs,
+    ...trustArgs,
     envoy: { type: "string", valueHint: "PATH", description: "Envoy binary to validate with; otherwise the one that is found" },
     offline: { type: "boolean", description: "Read the files only: no modules, no Envoy" },
     lint: { type: "boolean", default: true, description: "Also look for policies and settings that don't say what they seem to (--no-lint: don't)" },
@@ -16,7 +18,7 @@ export const check = defineVerb({
     const { checkPolicies, composeEnvoy, loadPolicies } = await import("../compose/index.ts");
     const { lintEnvoyFiles, lintPolicies } = await import("../lint/index.ts");
     const { withScenario } = await import("../scenario/check.ts");
-    const options = composeOptions(args);
+    const options = { ...composeOptions(args), ...(await signingOptions(args)) };
     const findings: Finding[] = [];
     const validate = async (config: Record<string, unknown>): Promise<void> => {
       const { findEnvoy, validateConfig } = await import("../envoy/index.ts");

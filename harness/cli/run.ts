@@ -1,6 +1,7 @@
 import { colors } from "../colors.ts";
 import { fail } from "../errors.ts";
 import { composeOptions, policyArgs, wholeNumber } from "./policies.ts";
+import { signingOptions, trustArgs } from "./trust.ts";
 import { defineVerb } from "./verb.ts";
 
 export const run = defineVerb({
@@ -8,6 +9,7 @@ export const run = defineVerb({
   summary: "Run a folder of policies as a node; with a Scenario in it, play that and show what happened",
   args: {
     ...policyArgs,
+    ...trustArgs,
     once: { type: "boolean", description: "End after the summary instead of staying up" },
     engine: { type: "enum", options: ["envoy", "host"], default: "envoy", description: "What runs the filters" },
     envoy: { type: "string", valueHint: "PATH", description: "Envoy binary to run; otherwise the one that is found" },
@@ -17,7 +19,7 @@ export const run = defineVerb({
     if (args.engine === "host") fail("engine-unsupported", "a node needs a real Envoy: the host engine runs cases, and no traffic", { fix: "`selvedge test --engine host`" });
     const { runNode } = await import("../scenario/index.ts");
     const code = await runNode(args.dir, {
-      compose: composeOptions(args),
+      compose: { ...composeOptions(args), ...(await signingOptions(args)) },
       once: args.once ?? false,
       json,
       color: colors.isColorSupported,

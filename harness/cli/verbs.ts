@@ -1,5 +1,6 @@
 import { bench } from "./bench.ts";
 import { build } from "./build.ts";
+import { bundle } from "./bundle.ts";
 import { certs } from "./certs.ts";
 import { check } from "./check.ts";
 import { compose } from "./compose.ts";
@@ -10,4 +11,4 @@ import { test } from "./test.ts";
 import type { Verb } from "./verb.ts";
 
 /** Every verb, in the order in which help lists them. */
-export const verbs: readonly Verb[] = [build, check, compose, run, test, inspect, certs, bench, doctor];
+export const verbs: readonly Verb[] = [build, check, compose, run, test, bundle, inspect, certs, bench, doctor];

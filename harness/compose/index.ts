@@ -14,6 +14,7 @@ import { printYaml } from "./print.ts";
 import { Report, sortFindings } from "./report.ts";
 import { resolvePolicies, type ResolveOptions } from "./resolve/index.ts";
 import type { GatewayModel } from "./resolve/model.ts";
+import type { SigningOptions } from "./emit/signing.ts";
 
 export { loadPolicies, ofKind, Resource, type ExternalCheck, type ExternalDocument, type LoadOptions, type Policies } from "./load.ts";
 export { Source, type Path } from "./source.ts";
@@ -21,6 +22,7 @@ export { LABELS } from "./emit/stats.ts";
 export { PEER_KEY } from "./emit/listener.ts";
 export { DIRECTORY } from "./resolve/certificates.ts";
 export type { PluginKind } from "./emit/plugins.ts";
+export { audienceOf, signedPart, type SigningOptions } from "./emit/signing.ts";
 
 export interface CheckOptions {
   /** Namespace whose policies hold everywhere; Istio's default. */
@@ -60,6 +62,8 @@ export interface ComposeOptions extends CheckOptions, ModuleOptions {
   maxSeries?: number;
   denial?: { status?: number; body?: string };
   logDenials?: boolean;
+  /** Policies come in signed bundles, and the folder's are left out of the configuration. */
+  signing?: SigningOptions;
 }
 
 export interface ListenerInfo {
@@ -77,6 +81,8 @@ export interface ListenerInfo {
 export interface PluginInfo {
   name: string;
   kind: PluginKind;
+  /** `<namespace>/<name>` of the Gateway that it belongs to. */
+  gateway: string;
   /** Path of the module. */
   module: string;
   /** Its configuration. */
@@ -90,6 +96,8 @@ export interface Composition {
   findings: Finding[];
   listeners: ListenerInfo[];
   plugins: PluginInfo[];
+  /** `<namespace>/<name>` of each Gateway. */
+  gateways: string[];
 }
 
 export const DEFAULT_ADMIN_PORT = 9901;
@@ -106,7 +114,7 @@ export function checkPolicies(dir: string, options: CheckOptions & LoadOptions =
 
 /** Never throws for what policies, certificates or modules hold: with an error among the findings there is no config. */
 export function composeEnvoy(policies: Policies, options: ComposeOptions): Composition {
-  if (unreadable(policies)) return { findings: policies.findings, listeners: [], plugins: [] };
+  if (unreadable(policies)) return { findings: policies.findings, listeners: [], plugins: [], gateways: [] };
   const report = new Report();
   const model = resolvePolicies(policies, resolveOptions(options), report);
   const target = options.target ?? "envoy";
@@ -138,11 +146,11 @@ export function composeEnvoy(policies: Policies, options: ComposeOptions): Compo
     for (const { kind } of mine) if (!modules.has(kind)) modules.set(kind, loadModule(kind, options, report));
   }
   const findings = finish(policies, report);
-  const all = [...plugins.values()].flat();
   const result: Composition = {
     findings,
     listeners: model.gateways.flatMap(listenerInfo),
-    plugins: all.map(({ name, kind, json }) => ({ name, kind, json, module: modules.get(kind)!.file })),
+    plugins: [...plugins].flatMap(([gateway, mine]) => mine.map(({ name, kind, json }) => ({ name, kind, gateway: gateway.resource.id, json, module: modules.get(kind)!.file }))),
+    gateways: model.gateways.map(({ resource }) => resource.id),
   };
   if (findings.some((finding) => finding.severity === "error")) return result;
   const config = bootstrap({
@@ -204,6 +212,7 @@ function pluginOptions(options: ComposeOptions, peerState: boolean) {
     ...(peerState ? { directAddress: { filterState: DIRECT_ADDRESS_KEY } } : {}),
     ...(options.logDenials === undefined ? {} : { logDenials: options.logDenials }),
     ...(options.denial ? { denial: options.denial } : {}),
+    ...(options.signing ? { signing: options.signing } : {}),
   };
 }
 

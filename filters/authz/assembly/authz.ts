@@ -11,8 +11,9 @@ import { JsonReader } from "../../sdk/assembly/json/reader";
 import { endLine, put, startLine } from "../../sdk/assembly/line";
 import { logBytes } from "../../sdk/assembly/log";
 import { getIntegerProperty, getProperty } from "../../sdk/assembly/properties";
+import { Bundles } from "./bundle/bundles";
 import { Claims } from "./claims";
-import { countAmbiguous, countDecision, countDryRun } from "./counters";
+import { countDecision, countDryRun, countUnusual } from "./counters";
 import { logDenial } from "./decision-log";
 import { Denial } from "./denial";
 import { Engine } from "./engine";
@@ -20,9 +21,10 @@ import { Field, Needs } from "./fields";
 import { Input } from "./match/input";
 import { scratch } from "./memory/arena";
 import { memberOf, readName, refuse } from "./read/members";
-import { SETTINGS, Settings } from "./settings";
+import { NODE_SETTINGS, SETTINGS, Settings } from "./settings";
 import { inLowerCase } from "./match/header-slots";
 import { RuleRecord } from "./match/records";
+import { Unusual } from "./names";
 
 const FILTER_STATE = utf8("filter_state\0");
 const SOURCE_ADDRESS = utf8("source\0address");
@@ -36,7 +38,10 @@ const SUBJECT = utf8("connection\0subject_peer_certificate");
 const FETCHED: u32 = ~(Needs.Identity | Needs.Claims | (1 << Field.Method) | (1 << Field.Path));
 
 export class Authz {
-  private readonly engine: Engine = new Engine();
+  /** False: policies must be signed, and no valid bundle is there. */
+  serving: bool = true;
+  private engine: Engine = new Engine();
+  private bundles: Bundles | null = null;
   private readonly input: Input = new Input();
   private readonly denial: Denial = new Denial();
   /** Where callers' identities come from. A fused module puts its own shared source here after {@link configure}. */
@@ -54,27 +59,70 @@ export class Authz {
   }
 
   private read(reader: JsonReader, settings: Settings): bool {
+    let plain = false;
     if (!reader.beginObject()) return false;
     while (reader.nextKey()) {
       const index = memberOf(reader, SETTINGS);
-      switch (index - 9) {
+      switch (index - NODE_SETTINGS) {
         case 0: this.identity.configure(reader); break;
         case 1: this.readDirectAddress(reader); break;
         case 2: this.denial.configure(reader); break;
         case 3: this.logDenials = reader.boolean(); break;
-        default: settings.read(reader, index, this.engine.headers);
+        case 4:
+        case 5:
+        case 6: this.readSigned(reader, index - NODE_SETTINGS - 4); break;
+        default: {
+          plain = true;
+          settings.read(reader, index, this.engine.headers);
+        }
       }
     }
-    if (!settings.finish(reader) || !this.engine.compile(reader, settings)) return false;
-    if ((this.engine.needs & (1 << Field.SourceIp)) != 0 && this.directAddress == ABSENT) {
+    const bundles = this.bundles;
+    if (bundles === null) {
+      return this.compile(this.engine, reader, settings);
+    }
+    // Whatever decides must be signed, or it could be swapped beside the bundle.
+    if (plain) refuse(reader, utf8("what decides, unsigned"), utf8("it in the signed bundle"));
+    return bundles.start(reader);
+  }
+
+  private readSigned(reader: JsonReader, index: i32): void {
+    let bundles = this.bundles;
+    if (bundles === null) {
+      bundles = new Bundles(this);
+      this.bundles = bundles;
+    }
+    bundles.read(reader, index);
+  }
+
+  /** Compiles what was read, as this node needs it. False: refused, the reader says why. */
+  compile(engine: Engine, reader: JsonReader, settings: Settings): bool {
+    if (!settings.finish(reader) || !engine.compile(reader, settings)) return false;
+    if ((engine.needs & (1 << Field.SourceIp)) != 0 && this.directAddress == ABSENT) {
       refuse(reader, utf8("ipBlocks or source.ip in a policy"), utf8("'directAddress' beside the policies, since only a filter state tells the physical peer; or remoteIpBlocks"));
       return false;
     }
-    if ((this.engine.needs & Needs.Claims) != 0 && !this.claims.create(this.engine.headers.claims)) {
+    if ((engine.needs & Needs.Claims) != 0 && !this.claims.create(engine.headers.claims)) {
       refuse(reader, utf8("claims that Envoy takes no CEL expression for"), utf8("names in UTF-8, and an Envoy built with CEL"));
       return false;
     }
     return true;
+  }
+
+  /** From here on these policies decide. */
+  adopt(engine: Engine): void {
+    this.engine.free();
+    this.engine = engine;
+  }
+
+  tick(): void {
+    const bundles = this.bundles;
+    if (bundles !== null) bundles.tick();
+  }
+
+  onHttpCallResponse(headers: u32, bytes: u32): void {
+    const bundles = this.bundles;
+    if (bundles !== null) bundles.answered(headers, bytes);
   }
 
   /** Says what the operator should know though the configuration was taken. */
@@ -103,14 +151,14 @@ export class Authz {
     const needs = engine.needs;
     const input = this.input;
     request.load();
+    if (!this.serving) return this.denyAll(Unusual.NoBundle);
     input.setText(Field.Method, request.method);
     input.setText(Field.Path, request.pathOnly);
     if ((needs & Needs.Identity) != 0 || this.identity.complete) {
       this.identity.load(peer);
       input.setPeer(peer);
       if (peer.ambiguous) {
-        countAmbiguous();
-        return this.deny(null, true);
+        return this.denyAll(Unusual.AmbiguousIdentity);
       }
     }
     if ((needs & FETCHED) != 0) this.fetch(needs);
@@ -121,7 +169,7 @@ export class Authz {
       const would = engine.dryRunAllows(input);
       countDryRun(engine.rule, would);
     }
-    return allowed || this.deny(rule, false);
+    return allowed || this.deny(rule, Unusual.No);
   }
 
   /** Everything that few policies ask for. */
@@ -141,9 +189,14 @@ export class Authz {
     }
   }
 
-  private deny(rule: RuleRecord | null, ambiguous: bool): bool {
-    if (this.logDenials) logDenial(rule, ambiguous, this.input, request.authority);
-    this.denial.send(rule, ambiguous);
+  private denyAll(why: Unusual): bool {
+    countUnusual(why);
+    return this.deny(null, why);
+  }
+
+  private deny(rule: RuleRecord | null, why: Unusual): bool {
+    if (this.logDenials) logDenial(rule, why, this.input, request.authority);
+    this.denial.send(rule, why);
     return false;
   }
 
@@ -151,6 +204,8 @@ export class Authz {
   free(): void {
     this.claims.free();
     this.engine.free();
+    const bundles = this.bundles;
+    if (bundles !== null) bundles.free();
     this.denial.free();
     if (this.directAddress != ABSENT) heap.free(address(this.directAddress));
     this.directAddress = ABSENT;

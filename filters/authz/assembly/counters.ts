@@ -6,7 +6,7 @@ import { MetricTypeValues } from "../../sdk/assembly/abi/enums";
 import { View, utf8 } from "../../sdk/assembly/bytes";
 import { defineMetric, incrementMetric } from "../../sdk/assembly/metrics";
 import { RuleRecord } from "./match/records";
-import { putName, putRule } from "./names";
+import { Unusual, putName, putRule, unusualName } from "./names";
 import { endLine, put, startLine } from "../../sdk/assembly/line";
 
 const ALLOWED = utf8("selvedge_authz_allowed_total");
@@ -17,10 +17,9 @@ const POLICY = utf8(".policy=.");
 const RULE = utf8(";.rule=.");
 const END = utf8(";");
 const NONE = utf8("none");
-const AMBIGUOUS = utf8("ambiguous_identity");
 
-/** Ids + 1 of the counters that no rule keeps, by name: denied, allowed, and the same on trial; then the ambiguous. */
-const kept = memory.data(20, 4);
+/** Ids + 1 of the counters that no rule keeps, by name: denied, allowed, and the same on trial; then the {@link Unusual}. */
+const kept = memory.data(24, 4);
 
 export function countDecision(rule: RuleRecord | null, allowed: bool): void {
   count(allowed ? ALLOWED : DENIED, u32(allowed), rule, NONE);
@@ -30,8 +29,8 @@ export function countDryRun(rule: RuleRecord | null, allowed: bool): void {
   count(allowed ? DRY_RUN_ALLOWED : DRY_RUN_DENIED, 2 + u32(allowed), rule, NONE);
 }
 
-export function countAmbiguous(): void {
-  count(DENIED, 4, null, AMBIGUOUS);
+export function countUnusual(why: Unusual): void {
+  count(DENIED, 3 + why, null, unusualName(why));
 }
 
 /** A rule either allows or denies, enforced or on trial: it needs one counter. */

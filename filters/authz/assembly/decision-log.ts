@@ -9,7 +9,7 @@ import { logBytes, logEnabled } from "../../sdk/assembly/log";
 import { Field } from "./fields";
 import { Input } from "./match/input";
 import { RuleRecord } from "./match/records";
-import { putName, putRule } from "./names";
+import { Unusual, putName, putRule, unusualName } from "./names";
 import { endLine, put, putForeign, putNumber, startLine } from "../../sdk/assembly/line";
 
 const LINES_PER_SECOND: u32 = 10;
@@ -24,15 +24,13 @@ const HOST = utf8("\" host=\"");
 const PATH = utf8("\" path=\"");
 const QUOTE = utf8("\"");
 const SUPPRESSED = utf8(" suppressed=");
-const NONE = utf8("none");
-const AMBIGUOUS = utf8("ambiguous_identity");
 
 let second: u64 = 0;
 let lines: u32 = 0;
 let suppressed: u32 = 0;
 
 /** @param host as the client sent it */
-export function logDenial(rule: RuleRecord | null, ambiguous: bool, input: Input, host: View): void {
+export function logDenial(rule: RuleRecord | null, why: Unusual, input: Input, host: View): void {
   if (!logEnabled(LEVEL)) return;
   const time = now() / SECOND;
   if (time != second) {
@@ -47,10 +45,10 @@ export function logDenial(rule: RuleRecord | null, ambiguous: bool, input: Input
   startLine();
   put(DENIED);
   if (rule !== null) putName(rule);
-  else put(ambiguous ? AMBIGUOUS : NONE);
+  else put(unusualName(why));
   put(RULE);
   if (rule !== null) putRule(rule);
-  else put(NONE);
+  else put(unusualName(Unusual.No));
   put(PRINCIPAL);
   foreign(input.uri);
   put(METHOD);

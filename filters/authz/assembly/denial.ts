@@ -5,15 +5,14 @@ import { JsonReader } from "../../sdk/assembly/json/reader";
 import { sendLocalResponse } from "../../sdk/assembly/stream";
 import { memberOf, refuse } from "./read/members";
 import { RuleRecord } from "./match/records";
-import { putName, putRule } from "./names";
+import { Unusual, putName, putRule, unusualName } from "./names";
 import { endLine, put, startLine } from "../../sdk/assembly/line";
 
 const DEFAULT_BODY = utf8("RBAC: access denied");
 const DENIED = utf8("selvedge_authz_denied[");
 const CLOSE = utf8("]");
 const HASH = utf8("#");
-const NONE = utf8("none");
-const AMBIGUOUS = utf8("selvedge_ambiguous_identity");
+const PREFIX = utf8("selvedge_");
 
 export class Denial {
   private status: u32 = 403;
@@ -39,12 +38,14 @@ export class Denial {
   }
 
   /** Answers the request. Envoy takes the gRPC status for gRPC requests only. */
-  send(rule: RuleRecord | null, ambiguous: bool): void {
+  send(rule: RuleRecord | null, why: Unusual): void {
     startLine();
-    if (ambiguous) put(AMBIGUOUS);
-    else {
+    if (why != Unusual.No) {
+      put(PREFIX);
+      put(unusualName(why));
+    } else {
       put(DENIED);
-      if (rule === null) put(NONE);
+      if (rule === null) put(unusualName(why));
       else {
         putName(rule);
         put(HASH);

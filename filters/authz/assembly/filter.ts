@@ -6,6 +6,7 @@ import { Context, RootContext } from "../../sdk/assembly/context";
 import { JsonReader } from "../../sdk/assembly/json/reader";
 import { EMPTY } from "../../sdk/assembly/stream";
 import { Authz } from "./authz";
+import { showConfiguration } from "./bundle/metrics";
 
 export class AuthzRoot extends RootContext {
   authz: Authz = new Authz();
@@ -28,12 +29,22 @@ export class AuthzRoot extends RootContext {
     const reader = new JsonReader(configuration == ABSENT ? EMPTY : configuration);
     if (!next.configure(reader) || !reader.finish()) {
       next.free();
+      showConfiguration(true);
       return refuse(utf8("authz"), reader);
     }
+    showConfiguration(false);
     this.authz.free();
     this.authz = next;
     next.warn();
     return true;
+  }
+
+  onTick(): void {
+    this.authz.tick();
+  }
+
+  onHttpCallResponse(token: u32, headers: u32, body_size: u32, trailers: u32): void {
+    this.authz.onHttpCallResponse(headers, body_size);
   }
 
   onDelete(): void {

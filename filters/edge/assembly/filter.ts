@@ -5,6 +5,7 @@ import { refuse } from "../../sdk/assembly/configuration";
 import { Context, RootContext } from "../../sdk/assembly/context";
 import { currentRoute } from "../../sdk/assembly/http/route";
 import { JsonReader } from "../../sdk/assembly/json/reader";
+import { showConfiguration } from "../../authz/assembly/bundle/metrics";
 import { StreamRecord } from "../../telemetry/assembly/record";
 import { Edge } from "./edge";
 
@@ -25,13 +26,25 @@ export class EdgeRoot extends RootContext {
     const reader = new JsonReader(this.configuration());
     if (!next.configure(reader)) {
       next.free();
+      showConfiguration(true);
       return refuse(utf8("edge"), reader);
     }
+    showConfiguration(false);
     this.edge.free();
     this.edge = next;
     const authz = next.authz;
     if (authz !== null) authz.warn();
     return true;
+  }
+
+  onTick(): void {
+    const authz = this.edge.authz;
+    if (authz !== null) authz.tick();
+  }
+
+  onHttpCallResponse(token: u32, headers: u32, body_size: u32, trailers: u32): void {
+    const authz = this.edge.authz;
+    if (authz !== null) authz.onHttpCallResponse(headers, body_size);
   }
 
   onDelete(): void {

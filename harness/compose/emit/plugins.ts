@@ -7,6 +7,7 @@ import type { GatewayModel, Model, RuleModel, Workload } from "../resolve/model.
 import { Report } from "../report.ts";
 import type { Config, Json } from "./config.ts";
 import { clean } from "./config.ts";
+import { audienceOf, mountedPart, type SigningOptions } from "./signing.ts";
 
 export type PluginKind = "authz" | "canary" | "telemetry" | "edge";
 
@@ -15,6 +16,8 @@ export interface Plugin {
   /** Unique in the configuration; also its vm_id, so that no two Gateways share a VM. */
   name: string;
   json: string;
+  /** Policies come in signed bundles. */
+  signed?: boolean;
 }
 
 export interface PluginOptions {
@@ -29,6 +32,8 @@ export interface PluginOptions {
   maxSeries: number;
   logDenials?: boolean;
   denial?: { status?: number; body?: string };
+  /** Policies come in signed bundles instead. */
+  signing?: SigningOptions;
 }
 
 /**
@@ -45,13 +50,14 @@ export function gatewayPlugins(gateway: GatewayModel, model: Model, options: Plu
   ];
   const present = parts.filter((part): part is [PluginKind, Config] => part[1] !== undefined);
   if (present.length === 0) return [];
+  const signed = options.signing !== undefined;
   const name = (kind: PluginKind): string => `selvedge.${kind}.${gateway.resource.namespace}.${gateway.resource.name}`;
   if (options.modules === "separate") {
-    return present.map(([kind, config]) => ({ kind, name: name(kind), json: compact({ ...config, identity }) }));
+    return present.map(([kind, config]) => ({ kind, name: name(kind), json: compact({ ...config, identity }), signed }));
   }
   const order: PluginKind[] = ["authz", "canary", "telemetry"];
   const fused = Object.fromEntries(present.sort(([a], [b]) => order.indexOf(a) - order.indexOf(b)));
-  return [{ kind: "edge", name: name("edge"), json: compact({ ...fused, identity }) }];
+  return [{ kind: "edge", name: name("edge"), json: compact({ ...fused, identity }), signed }];
 }
 
 function authzConfig(gateway: GatewayModel, rules: RuleModel[], model: Model, options: PluginOptions): Config | undefined {
@@ -64,8 +70,8 @@ function authzConfig(gateway: GatewayModel, rules: RuleModel[], model: Model, op
         [self, ...workloads].some((subject) => attaches(policy, subject, options.rootNamespace)),
     )
     .sort((a, b) => (a.id < b.id ? -1 : 1));
-  if (policies.length === 0) return undefined;
-  return {
+  if (policies.length === 0 && !options.signing) return undefined;
+  const config: Config = {
     namespace: self.namespace,
     labels: self.labels,
     rootNamespace: options.rootNamespace,
@@ -78,6 +84,8 @@ function authzConfig(gateway: GatewayModel, rules: RuleModel[], model: Model, op
     workloads: workloads.map(workloadConfig),
     policies: policies.map(policyConfig),
   };
+  if (!options.signing) return config;
+  return mountedPart(config, audienceOf(options.signing.node, gateway.resource.id, model.gateways.length), options.signing);
 }
 
 function workloadConfig({ name, namespace, labels, targets, routes }: Workload): Config {

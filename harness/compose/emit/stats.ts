@@ -13,8 +13,8 @@ export const LABELS = [
   "arm",
 ] as const;
 
-/** Labels of the authz filter's counters. */
-const AUTHZ_LABELS = ["policy", "rule"];
+/** Labels of the authz filter's counters and gauges. */
+const AUTHZ_LABELS = ["policy", "rule", "reason", "plugin"];
 
 const DURATION_BUCKETS = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000];
 const SIZE_BUCKETS = [100, 1000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];

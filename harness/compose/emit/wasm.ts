@@ -1,14 +1,16 @@
 /** The Wasm filters in the chain. */
 import { typed, type Config } from "./config.ts";
 import type { Plugin } from "./plugins.ts";
+import { usedCapabilities } from "./signing.ts";
 import { atLeast, type EnvoyVersion } from "./version.ts";
 
 /** envoy.extensions.filters.http.wasm.v3.Wasm, with everything that decides about safety written out. */
 export function wasmFilter(plugin: Plugin, capabilities: string[], file: string, version: EnvoyVersion): Config {
+  const used = usedCapabilities(plugin.kind, capabilities, plugin.signed ?? false);
   const closed = plugin.kind !== "telemetry";
   const restriction: Config | undefined =
     // An empty list would mean no restriction at all, so that it is never written.
-    capabilities.length > 0 ? { allowed_capabilities: Object.fromEntries(capabilities.map((name) => [name, {}])) } : undefined;
+    used.length > 0 ? { allowed_capabilities: Object.fromEntries(used.map((name) => [name, {}])) } : undefined;
   const perVm = atLeast(version, 1, 40);
   return {
     name: plugin.name,

@@ -1,0 +1,47 @@
+/** Policies that come signed: what of the authz filter's configuration a bundle carries, and what of it stays mounted. Pure. */
+import type { Config, Json } from "./config.ts";
+
+export interface SigningOptions {
+  /** Name of this node, as bundles have it. */
+  node: string;
+  /** One or two trusted keys: base64 of a P-256 key's SubjectPublicKeyInfo in DER. */
+  keys: string[];
+  minimumVersion?: number;
+  /** What happens when the running bundle expires. Default keep: it goes on deciding. */
+  onExpiry?: "keep" | "deny";
+  /** The first bundle, whose envelope was verified before; without it the filter denies everything until it gets one. */
+  bundle?: { audience: string[]; version: number; envelope: Json };
+}
+
+/** What the authz filter needs of the host to fetch bundles, which what compose writes never makes it do. */
+const OF_A_SOURCE = ["proxy_http_call", "proxy_on_http_call_response", "proxy_get_header_map_value"];
+/** What it needs for bundles only; of the fused module, what no other filter needs. */
+const OF_BUNDLES = ["proxy_get_shared_data", "proxy_set_shared_data", "proxy_set_tick_period_milliseconds", "proxy_on_tick"];
+const OF_BUNDLES_ALONE = ["proxy_call_foreign_function"];
+
+/** The capabilities that a module has use for with its configuration. */
+export function usedCapabilities(kind: string, capabilities: readonly string[], signing: boolean): string[] {
+  if (kind !== "authz" && kind !== "edge") return [...capabilities];
+  const idle = new Set([...OF_A_SOURCE, ...(signing ? [] : OF_BUNDLES), ...(signing || kind === "edge" ? [] : OF_BUNDLES_ALONE)]);
+  return capabilities.filter((name) => !idle.has(name));
+}
+
+/** How this node's Envoy tells the filter about peers, and how it answers. Everything else decides, so it is signed. */
+const OF_THE_NODE: ReadonlySet<string> = new Set(["identity", "directAddress", "denial", "logDenials"]);
+
+/** Whom a bundle for this Gateway names: the node; and the Gateway where it is one of several, so that bundles can't be swapped. */
+export function audienceOf(node: string, gateway: string, gateways: number): string {
+  return gateways > 1 ? `${node}/${gateway}` : node;
+}
+
+/** The part of an authz configuration that a bundle carries. */
+export function signedPart(authz: Config): Config {
+  return Object.fromEntries(Object.entries(authz).filter(([name]) => !OF_THE_NODE.has(name)));
+}
+
+/** The part that is mounted beside whom to trust. */
+export function mountedPart(authz: Config, audience: string, { keys, minimumVersion, onExpiry, bundle }: SigningOptions): Config {
+  const own = Object.fromEntries(Object.entries(authz).filter(([name]) => OF_THE_NODE.has(name)));
+  const mine = bundle?.audience.includes(audience) ? bundle : undefined;
+  return { ...own, signing: { keys, audience, minimumVersion: minimumVersion ?? mine?.version, onExpiry }, bundle: mine?.envelope };
+}
