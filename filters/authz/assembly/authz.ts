@@ -208,7 +208,8 @@ export class Authz {
   }
 
   private log(denied: bool, rule: RuleRecord | null, why: Unusual): void {
-    logDecision(denied, rule, why, this.input, request.authority, this.tcp ? orEmpty(getProperty(SOURCE_ADDRESS)) : ABSENT);
+    if (this.tcp) logDecision(denied, rule, why, this.input, getProperty(SNI), orEmpty(getProperty(SOURCE_ADDRESS)));
+    else logDecision(denied, rule, why, this.input, request.authority, ABSENT);
   }
 
   /** Everything that few policies ask for. */

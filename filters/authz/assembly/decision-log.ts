@@ -41,7 +41,7 @@ const denials = memory.data(16, 8);
 const audits = memory.data(16, 8);
 
 /**
- * @param host as the client sent it
+ * @param host as the client sent it; of a connection, the server name
  * @param source address of a connection's peer; {@link ABSENT} for a request
  */
 export function logDecision(denied: bool, rule: RuleRecord | null, why: Unusual, input: Input, host: View, source: View): void {
@@ -70,7 +70,7 @@ export function logDecision(denied: bool, rule: RuleRecord | null, why: Unusual,
     put(SOURCE);
     foreign(source);
     put(SNI);
-    foreign(input.text(Field.Sni));
+    foreign(host);
   } else {
     put(METHOD);
     foreign(input.text(Field.Method));
