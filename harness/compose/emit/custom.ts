@@ -32,7 +32,7 @@ export function providerFilter(provider: Provider, others: string[], key: string
   };
 }
 
-function extAuthz({ name, grpc, http }: Provider): Config {
+function extAuthz({ name, backend, grpc, http }: Provider): Config {
   const common = (grpc ?? http)!;
   const timeout = seconds(common.timeout === undefined ? DEFAULT_TIMEOUT : parseDuration(common.timeout));
   const body = common.includeRequestBodyInCheck;
@@ -43,7 +43,8 @@ function extAuthz({ name, grpc, http }: Provider): Config {
     status_on_error: { code: Number(common.statusOnError ?? 403) },
     clear_route_cache: false,
     with_request_body: body && { max_request_bytes: body.maxRequestBytes ?? 1024, allow_partial_message: body.allowPartialMessage, pack_as_bytes: body.packAsBytes },
-    ...(http ? httpService(name, http, timeout) : { grpc_service: { envoy_grpc: { cluster_name: providerCluster(name) }, timeout } }),
+    // Envoy would send the cluster's name, which is no host that a server takes.
+    ...(http ? httpService(name, http, timeout) : { grpc_service: { envoy_grpc: { cluster_name: providerCluster(name), authority: `${backend.name}.${backend.namespace}` }, timeout } }),
   };
 }
 

@@ -35,9 +35,9 @@ export interface Decision {
   rule: string;
   /** What the policies on trial alone say; undefined where there are none. */
   dryRunAllowed?: boolean;
-  /** The AUDIT and the CUSTOM rule that matched, or "". */
-  audited: string;
-  handedOver: string;
+  /** The AUDIT and the CUSTOM rule that matched, if any. */
+  audited?: string;
+  handedOver?: string;
 }
 
 interface Exports extends Record<string, unknown> {
@@ -145,7 +145,7 @@ export class Core {
     const result = exports.decide(start, at - start);
     const rule = exports.__getString(exports.decisive());
     const [audited, handedOver] = [exports.__getString(exports.audited()), exports.__getString(exports.handedOver())];
-    const decision: Decision = { allowed: (result & 1) !== 0, rule, audited, handedOver };
+    const decision: Decision = { allowed: (result & 1) !== 0, rule, ...(audited && { audited }), ...(handedOver && { handedOver }) };
     if (result & 4) decision.dryRunAllowed = (result & 2) !== 0;
     return decision;
   }
