@@ -36,7 +36,7 @@ describe("a configuration that isn't understood entirely is refused, and the mes
     ["another action", withSpec({ action: "LOG" }), `${at}.spec.action: found 'LOG', expected ALLOW, DENY, AUDIT, CUSTOM`],
     ["a field of CUSTOM", withSpec({ provider: { name: "x" } }), `${at}: found action or provider alone, expected 'provider' for CUSTOM, and for nothing else`],
     ["CUSTOM without its field", withSpec({ action: "CUSTOM", rules: [{}] }), `${at}: found action or provider alone, expected 'provider' for CUSTOM, and for nothing else`],
-    ["AUDIT on trial", { policies: [{ ...policy({ action: "AUDIT", rules: [{}] }), metadata: { name: "p", annotations: { "istio.io/dry-run": "true" } } }] }, `${at}: found AUDIT or CUSTOM on trial, expected ALLOW or DENY: Istio tries no others`],
+    ["AUDIT on trial", { policies: [{ spec: { action: "AUDIT", rules: [{}] }, metadata: { name: "p", annotations: { "istio.io/dry-run": "true" } } }] }, `${at}: found AUDIT or CUSTOM on trial, expected ALLOW or DENY: Istio tries no others`],
     ["DENY without rules", withSpec({ action: "DENY" }), `${at}.spec: found no rules, expected rules: without any, only ALLOW means something`],
     ["AUDIT without rules", withSpec({ action: "AUDIT" }), `${at}.spec: found no rules, expected rules: without any, only ALLOW means something`],
     ["a dry run that isn't one", { policies: [{ metadata: { name: "p", annotations: { "istio.io/dry-run": "yes" } } }] },
