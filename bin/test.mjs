@@ -5,7 +5,7 @@
  * vitest, and leave that check out. With SELVEDGE_ALL_SUITES=1 a suite that can't run is a failure. The last line is
  * `N passed, N failed, N skipped`; the exit code isn't 0 when a test failed or none ran.
  */
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,8 +24,11 @@ const noEnvoy = envoy instanceof Error ? reason(envoy) : null;
 const docker = await pingDocker();
 const noContainers = "error" in docker ? `no Docker daemon answers (${docker.error})` : await findEnvoyImage(progress).then(() => null, reason);
 
+const go = spawnSync("go", ["version"], { encoding: "utf8" });
+const noGo = go.status === 0 ? null : "there is no go command, which fetches Istio's published pairs of policy and Envoy configuration";
+
 /** Test projects of vitest.config.ts → why they can't run here. */
-const suites = { unit: null, envoy: noEnvoy, conformance: noEnvoy, containers: noContainers };
+const suites = { unit: null, envoy: noEnvoy, conformance: noEnvoy, foreign: null, differential: noEnvoy, containers: noContainers, upstream: noGo };
 const runnable = Object.keys(suites).filter((name) => suites[name] === null);
 
 const { code, counts } = await runVitest(runnable, noEnvoy === null ? { ENVOY_PATH: envoy.path } : {});

@@ -1,4 +1,6 @@
 /** The same case on two engines: where they decide differently. Pure. */
+import { describeCall } from "./calls.ts";
+import { showMessage } from "./grpc.ts";
 import { armOf } from "./expect.ts";
 import { showMetric } from "./metrics.ts";
 import type { CaseObservation, CasePlan, Exchange, StepObservation, StepPlan } from "./plan.ts";
@@ -35,12 +37,31 @@ function compareStep(step: StepPlan, host: StepObservation, envoy: StepObservati
     const b = envoy.exchanges[n];
     const of = host.exchanges.length > 1 ? ` of request ${n}` : "";
     compare(`status${of}`, a.status, b?.status);
+    compare(`whole answer${of}`, a.complete, b?.complete);
+    compare(`trailers${of}`, trailersOf(a), b && trailersOf(b));
     compare(`details${of}`, detailsOf(a), b && detailsOf(b));
     compare(`reached the upstream${of}`, a.upstream !== undefined, b?.upstream !== undefined);
     if (!drawn) compare(`arm${of}`, armOf(a, route), b && armOf(b, route));
   });
+  if (!drawn) compareCalls(host, envoy, compare);
   if (!drawn) compareMetrics(host, envoy, compare);
   return differences;
+}
+
+const trailersOf = ({ trailers }: Exchange): string | undefined => (trailers.length === 0 ? undefined : trailers.map(([name, value]) => `${name}: ${value}`).sort().join(", "));
+
+/** Two calls under way at the same time may arrive in any order: what counts is which there were. */
+function compareCalls(host: StepObservation, envoy: StepObservation, compare: (what: string, a: unknown, b: unknown) => void): void {
+  const count = ({ calls }: StepObservation): Map<string, number> => {
+    const counts = new Map<string, number>();
+    for (const call of calls) {
+      const name = `${describeCall(call)}${call.body.length ? ` with ${showMessage(call.body)}` : ""}`;
+      counts.set(name, (counts.get(name) ?? 0) + 1);
+    }
+    return counts;
+  };
+  const [a, b] = [count(host), count(envoy)];
+  for (const name of new Set([...a.keys(), ...b.keys()])) compare(`calls of ${name}`, a.get(name) ?? 0, b.get(name) ?? 0);
 }
 
 function compareMetrics(host: StepObservation, envoy: StepObservation, compare: (what: string, a: unknown, b: unknown) => void): void {

@@ -1,6 +1,10 @@
 /** Compares what an engine saw with what a case expects. Pure. */
 import type { Position } from "../errors.ts";
 import { select, showMetric, valuesMatch } from "./metrics.ts";
+import { checkCalls } from "./calls.ts";
+import { checkMessages, textOf, type Differ } from "./differ.ts";
+import { decodeStatusText } from "./grpc.ts";
+import { headerMismatches, type ExpectedHeaders } from "./headers.ts";
 import { list, milliseconds, type CaseObservation, type CasePlan, type Exchange, type HeaderPairs, type StepObservation, type StepPlan } from "./plan.ts";
 import type { ExpectSpec, MetricSpec } from "./schema.ts";
 
@@ -11,6 +15,8 @@ export interface Mismatch {
   what: string;
   expected: string;
   got: string;
+  /** Of a snapshot: the lines that differ. */
+  diff?: string;
 }
 
 /** The name of the arm that a request took: `stable` where it kept its route. */
@@ -43,6 +49,7 @@ export function checkStep(step: StepPlan, seen: StepObservation): Mismatch[] {
     mismatches.push({ where: step.at("expect", ...path), what: path.join(".") + suffix, expected: show(expected), got: show(got) });
   };
   seen.exchanges.forEach((exchange, n) => checkExchange(expect, exchange, step.request?.route ?? (step.request?.route === null ? null : "default"), (path, expected, got) => differ(path, expected, got, seen.exchanges.length > 1 ? ` of request ${n}` : "")));
+  if (expect.calls) checkCalls(expect.calls, seen.calls, (path, expected, got) => differ(["calls", ...path], expected, got));
   if (expect.share) checkShare(expect.share, seen, step, differ);
   expect.metrics?.forEach((metric, index) => checkMetric(metric, seen, (field, expected, got) => differ(["metrics", index, ...field], expected, got)));
   for (const text of list(expect.logs)) if (!seen.logs.some((line) => line.includes(text))) differ(["logs"], text, seen.logs.length ? seen.logs : "no log line");
@@ -54,24 +61,38 @@ export function checkStep(step: StepPlan, seen: StepObservation): Mismatch[] {
   return summarized(mismatches);
 }
 
-type Differ = (path: (string | number)[], expected: unknown, got: unknown) => void;
-
 function checkExchange(expect: ExpectSpec, exchange: Exchange, route: string | null, differ: Differ): void {
   if (expect.status !== undefined && expect.status !== exchange.status) differ(["status"], expect.status, `${exchange.status ?? "no answer"}${exchange.details === undefined ? "" : ` (${exchange.details})`}`);
-  if (expect.headers) checkHeaders(expect.headers, exchange.headers, (name, expected, got) => differ(["headers", name], expected, got));
-  if (expect.body !== undefined && expect.body !== exchange.body) differ(["body"], expect.body, exchange.body);
+  const body = textOf(exchange.body);
+  checkHeaders(expect.headers, exchange.headers, ["headers"], differ);
+  checkHeaders(expect.trailers, exchange.trailers, ["trailers"], differ);
+  if (expect.body !== undefined && expect.body !== body) differ(["body"], expect.body, body);
   const contains = expect["body-contains"];
-  if (contains !== undefined && !exchange.body.includes(contains)) differ(["body-contains"], contains, exchange.body);
+  if (contains !== undefined && !body.includes(contains)) differ(["body-contains"], contains, body);
+  if (expect.grpc) checkGrpc(expect.grpc, exchange, differ);
+  if (expect.complete !== undefined && expect.complete !== exchange.complete) differ(["complete"], expect.complete, exchange.complete ? "the whole answer" : exchange.status === undefined ? "no answer" : "a part of the answer");
   if (expect.denied !== undefined) checkDenied(expect.denied, exchange, differ);
   if (expect.route !== undefined && (expect.route ?? undefined) !== exchange.route) differ(["route"], expect.route ?? "none", exchange.route ?? "none");
   if (expect.arm !== undefined && expect.arm !== armOf(exchange, route)) differ(["arm"], expect.arm, armOf(exchange, route) ?? `route ${exchange.route ?? "none"}`);
-  if (expect.upstream) {
-    const { upstream } = exchange;
-    if (!upstream) return differ(["upstream"], "a request", "none");
-    if (expect.upstream.headers) checkHeaders(expect.upstream.headers, upstream.headers, (name, expected, got) => differ(["upstream", "headers", name], expected, got));
-    if (expect.upstream.body !== undefined && expect.upstream.body !== upstream.body) differ(["upstream", "body"], expect.upstream.body, upstream.body);
-    if (expect.upstream.path !== undefined && expect.upstream.path !== upstream.path) differ(["upstream", "path"], expect.upstream.path, upstream.path);
-  }
+  if (expect.upstream) checkUpstream(expect.upstream, exchange.upstream, (path, expected, got) => differ(["upstream", ...path], expected, got));
+}
+
+function checkUpstream(expect: NonNullable<ExpectSpec["upstream"]>, upstream: Exchange["upstream"], differ: Differ): void {
+  if (!upstream) return differ([], "a request", "none");
+  checkHeaders(expect.headers, upstream.headers, ["headers"], differ);
+  checkHeaders(expect.trailers, upstream.trailers, ["trailers"], differ);
+  if (expect.body !== undefined && expect.body !== textOf(upstream.body)) differ(["body"], expect.body, textOf(upstream.body));
+  if (expect.path !== undefined && expect.path !== upstream.path) differ(["path"], expect.path, upstream.path);
+  checkMessages(expect.messages, upstream.body, ["messages"], differ);
+}
+
+function checkGrpc(expect: NonNullable<ExpectSpec["grpc"]>, { headers, body, trailers }: Exchange, differ: Differ): void {
+  const find = (name: string): string | undefined => [...trailers, ...headers].find(([each]) => each === name)?.[1];
+  const status = find("grpc-status");
+  if (expect.status !== undefined && String(expect.status) !== status) differ(["grpc", "status"], expect.status, status ?? "no grpc-status");
+  const message = decodeStatusText(find("grpc-message") ?? "");
+  if (expect.message !== undefined && expect.message !== message) differ(["grpc", "message"], expect.message, message);
+  checkMessages(expect.messages, body, ["grpc", "messages"], differ);
 }
 
 /** `prod/deny-all#0` stands for details that say so in brackets, as ours do. */
@@ -83,12 +104,8 @@ function checkDenied(expected: boolean | string, exchange: Exchange, differ: Dif
   differ(["denied"], expected, details ?? (exchange.status === undefined ? "no answer" : `${exchange.status} from the upstream`));
 }
 
-function checkHeaders(expected: NonNullable<ExpectSpec["headers"]>, headers: HeaderPairs, differ: (name: string, expected: unknown, got: unknown) => void): void {
-  for (const [name, value] of Object.entries(expected)) {
-    const got = headers.filter(([each]) => each === name.toLowerCase()).map(([, each]) => each);
-    const wanted = value === null ? [] : list(value);
-    if (wanted.length !== got.length || wanted.some((each, index) => each !== got[index])) differ(name, value ?? "absent", got.length === 0 ? "absent" : got.length === 1 ? got[0] : got);
-  }
+function checkHeaders(expected: ExpectedHeaders | undefined, headers: HeaderPairs, path: string[], differ: Differ): void {
+  for (const { name, expected: value, got } of headerMismatches(expected ?? {}, headers)) differ([...path, name], value, got);
 }
 
 function checkShare(share: NonNullable<ExpectSpec["share"]>, seen: StepObservation, step: StepPlan, differ: Differ): void {

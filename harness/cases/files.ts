@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fail } from "../errors.ts";
+import { isSnapshotFile } from "./snapshot-file.ts";
 
 /**
  * Files of cases below these paths: a file stands for itself; a folder for every YAML file in its `cases` folders, at any
@@ -27,6 +28,6 @@ function walk(folder: string, within: boolean, depth: number): string[] {
     const path = join(folder, entry.name);
     if (entry.name.startsWith(".") || entry.name === "node_modules") return [];
     if (entry.isDirectory()) return depth < 12 ? walk(path, within || entry.name === "cases", depth + 1) : [];
-    return within && /\.ya?ml$/.test(entry.name) ? [path] : [];
+    return within && /\.ya?ml$/.test(entry.name) && !isSnapshotFile(entry.name) ? [path] : [];
   });
 }

@@ -56,7 +56,8 @@ export function readCases(file: string, text: string, options: ReadOptions = {})
   let spec: FileSpec | undefined;
   if (!report.failed) {
     const value = plainValue(document, file, report);
-    if (!report.failed && checkFile(value, source, report)) {
+    // Whatever is wrong with the file's own fields, its cases are checked too.
+    if (!report.failed && (checkFile(value, source, report) || hasCases(value))) {
       spec = value as FileSpec;
       if (spec.filter === undefined && spec.module === undefined) report.error("missing-field", source, [], "a file of cases needs `filter` or `module`");
       spec.cases.forEach((each, index) => plans.push(...plansOf(new CaseReader(file, spec!, source, report, options), each, index)));
@@ -65,6 +66,9 @@ export function readCases(file: string, text: string, options: ReadOptions = {})
   }
   return { file, ...(spec?.filter !== undefined && { filter: spec.filter }), plans: report.failed ? [] : plans, findings: sortFindings(unique(report.findings)) };
 }
+
+const hasCases = (value: unknown): boolean =>
+  typeof value === "object" && value !== null && Array.isArray((value as FileSpec).cases) && (value as FileSpec).cases.every((each: unknown) => typeof each === "object" && each !== null && !Array.isArray(each));
 
 /** Aliases without anchor, or a bomb of them, only show when they are followed. */
 function plainValue(document: Document, file: string, report: Report): unknown {
@@ -149,18 +153,19 @@ function planOf(reader: CaseReader, spec: CaseSpec, path: Path, row?: Path): Cas
     rootId: reader.spec["root-id"] ?? reader.filter,
     config: config === undefined ? "" : typeof config === "string" ? config : JSON.stringify(config),
     routes: { ...reader.spec.routes, ...spec.routes },
-    steps: configurationError !== undefined ? [] : own.map((step, number) => stepOf(spec, step, spec.steps ? (...inner) => at("steps", number, ...inner) : at)),
+    steps: configurationError !== undefined ? [] : own.map((step, number) => stepOf(reader, spec, step, spec.steps ? (...inner) => at("steps", number, ...inner) : at)),
     configurationError,
   };
 }
 
 /** A step takes what it doesn't say itself from its case. */
-function stepOf(spec: CaseSpec, step: StepSpec, at: StepPlan["at"]): StepPlan {
+function stepOf(reader: CaseReader, spec: CaseSpec, step: StepSpec, at: StepPlan["at"]): StepPlan {
   const request = step.request === undefined && step.wait !== undefined && step.repeat === undefined ? undefined : { ...spec.request, ...step.request };
   return {
     waitMs: step.wait === undefined ? 0 : milliseconds(step.wait),
     request,
-    upstream: planUpstream({ ...spec.upstream, ...step.upstream }),
+    upstream: planUpstream({ ...spec.upstream, ...step.upstream }, request),
+    clusters: { ...reader.spec.clusters, ...spec.clusters, ...step.clusters },
     repeat: step.repeat ?? 1,
     expect: step.expect ?? {},
     at,

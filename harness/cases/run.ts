@@ -6,6 +6,7 @@ import { checkCaseOutcome, checkStep, type Mismatch } from "./expect.ts";
 import type { CaseObservation, CasePlan } from "./plan.ts";
 import type { CaseFile } from "./read.ts";
 import type { EngineName } from "./schema.ts";
+import { inCi, SnapshotStore, type SnapshotCounts } from "./snapshot-file.ts";
 
 /** How one case went on one engine. */
 export interface EngineResult {
@@ -29,7 +30,13 @@ export interface CaseResult {
 
 export interface TestRun {
   engines: EngineName[];
-  files: { file: string; cases: CaseResult[] }[];
+  files: {
+    file: string;
+    cases: CaseResult[];
+    /** Names of stored snapshots that no case asks for. */
+    obsolete: string[];
+  }[];
+  snapshots: SnapshotCounts;
   /** What is wrong in the files themselves. */
   findings: Finding[];
   durationMs: number;
@@ -37,12 +44,16 @@ export interface TestRun {
 
 export interface RunOptions {
   onProgress?: (message: string) => void;
+  /** Stores what is seen, also where it differs from what is stored. */
+  updateSnapshots?: boolean;
 }
 
 /** Runs every case of these files; where a file has findings, none of its cases. Closes the engines. */
 export async function runCases(files: readonly CaseFile[], engines: readonly Engine[], options: RunOptions = {}): Promise<TestRun> {
   const started = performance.now();
   const results = new Map<CasePlan, CaseResult>();
+  const snapshotOptions = { update: options.updateSnapshots ?? false, ci: inCi() };
+  const stores = new Map(files.map(({ file }) => [file, new SnapshotStore(file, snapshotOptions)]));
   const observations = new Map<CasePlan, Map<EngineName, CaseObservation>>();
   for (const { plans } of files) for (const plan of plans) results.set(plan, { plan, results: [], differences: [] });
   for (const engine of engines) {
@@ -55,7 +66,7 @@ export async function runCases(files: readonly CaseFile[], engines: readonly Eng
           result.results.push({ engine: engine.name, outcome: "skipped", mismatches: [], durationMs: 0 });
           continue;
         }
-        result.results.push(await runOne(plan, engine, (observation) => observations.set(plan, (observations.get(plan) ?? new Map<EngineName, CaseObservation>()).set(engine.name, observation))));
+        result.results.push(await runOne(plan, engine, stores.get(plan.file)!, (observation) => observations.set(plan, (observations.get(plan) ?? new Map<EngineName, CaseObservation>()).set(engine.name, observation))));
       }
     } finally {
       await engine.close();
@@ -65,23 +76,27 @@ export async function runCases(files: readonly CaseFile[], engines: readonly Eng
     const [host, envoy] = [seen.get("host"), seen.get("envoy")];
     if (host && envoy) results.get(plan)!.differences = compareObservations(plan, host, envoy);
   }
+  // Where a file has findings its cases weren't run: nothing is obsolete by that.
+  const finished = files.map(({ file, plans, findings }) => ({ file, cases: plans.map((plan) => results.get(plan)!), obsolete: plans.length > 0 && findings.length === 0 ? stores.get(file)!.finish(plans) : [] }));
+  const count = (field: keyof SnapshotCounts): number => [...stores.values()].reduce((sum, { counts }) => sum + counts[field], 0);
   return {
     engines: engines.map(({ name }) => name),
-    files: files.map(({ file, plans }) => ({ file, cases: plans.map((plan) => results.get(plan)!) })),
-    findings: files.flatMap(({ findings }) => findings),
+    files: finished,
+    snapshots: { written: count("written"), updated: count("updated"), removed: count("removed") },
+    findings: [...files.flatMap(({ findings }) => findings), ...[...stores.values()].flatMap(({ finding }) => finding ?? [])],
     durationMs: performance.now() - started,
   };
 }
 
-async function runOne(plan: CasePlan, engine: Engine, keep: (observation: CaseObservation) => void): Promise<EngineResult> {
+async function runOne(plan: CasePlan, engine: Engine, store: SnapshotStore, keep: (observation: CaseObservation) => void): Promise<EngineResult> {
   const started = performance.now();
   const result = (outcome: EngineResult["outcome"], mismatches: Mismatch[], rest: Pick<EngineResult, "error" | "trap"> = {}): EngineResult => ({
     engine: engine.name, outcome, mismatches, ...rest, durationMs: performance.now() - started,
   });
   try {
-    const observation = await engine.run(plan, (step, seen) => checkStep(plan.steps[step]!, seen).length === 0);
+    const observation = await engine.run(plan, (step, seen) => checkStep(plan.steps[step]!, seen).length === 0 && store.fits(plan, step, seen));
     keep(observation);
-    const mismatches = checkCaseOutcome(plan, observation);
+    const mismatches = [...checkCaseOutcome(plan, observation), ...store.check(plan, observation)];
     const { trap } = observation;
     return mismatches.length ? result("failed", mismatches, trap === undefined ? {} : { trap }) : result("passed", []);
   } catch (error) {
@@ -101,4 +116,13 @@ export function countCases(run: TestRun): { passed: number; failed: number; skip
   const failed = cases.filter(({ results }) => results.some(({ outcome }) => outcome === "failed")).length;
   const skipped = cases.filter(({ results }) => results.every(({ outcome }) => outcome === "skipped")).length;
   return { total: cases.length, failed, skipped, passed: cases.length - failed - skipped, differences: cases.filter(({ differences }) => differences.length > 0).length };
+}
+
+/** Two runs as one. */
+export function joinRuns(a: TestRun, b: TestRun): TestRun {
+  return { engines: a.engines, files: [...a.files, ...b.files], findings: [...a.findings, ...b.findings], snapshots: addCounts(a.snapshots, b.snapshots), durationMs: a.durationMs + b.durationMs };
+}
+
+function addCounts(a: SnapshotCounts, b: SnapshotCounts): SnapshotCounts {
+  return { written: a.written + b.written, updated: a.updated + b.updated, removed: a.removed + b.removed };
 }

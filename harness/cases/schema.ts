@@ -10,29 +10,27 @@
  *
  * The schema is the one source of the TypeScript types, of what is checked when a file is read, and of what editors know.
  */
-import { Type, type ObjectOptions, type Static, type TProperties } from "@sinclair/typebox";
+import { Type, type Static } from "@sinclair/typebox";
+import { Calls, Clusters } from "./schema-calls.ts";
+import { AnsweredBody, closed, Duration, ExpectedHeaders, GrpcAnswer, GrpcCode, Headers, Messages, optional, Protocol, SentBody, Status, texts } from "./schema-parts.ts";
 
-const closed = <T extends TProperties>(properties: T, options: ObjectOptions = {}) => Type.Object(properties, { ...options, additionalProperties: false });
-const optional = Type.Optional;
-
-const texts = (expected: string, description?: string) => Type.Union([Type.String(), Type.Array(Type.String())], { expected, description });
-const Duration = Type.String({ pattern: "^[0-9]+(ms|s)$", expected: "a duration such as 50ms or 2s" });
-const Status = Type.Integer({ minimum: 100, maximum: 599, expected: "a status, 100 to 599" });
-const NameValue = Type.Tuple([Type.String(), Type.String()]);
-const Headers = Type.Union([Type.Record(Type.String(), Type.Union([Type.String(), Type.Array(Type.String())])), Type.Array(NameValue)], {
-  expected: "names with values (text in quotes where YAML sees a number), a list of values for a repeated header; or a list of [name, value]",
-});
-const Body = texts("a text, or a list of texts: the chunks in which it is sent");
 const Range = Type.Tuple([Type.Number(), Type.Number()], { expected: "[least, most]" });
+
+/** What a snapshot can hold. */
+export const SNAPSHOT_PARTS = ["response", "upstream", "calls", "metrics", "logs"] as const;
 
 const Request = closed(
   {
     method: optional(Type.String({ description: "GET unless given" })),
     path: optional(Type.String({ description: "/ unless given" })),
-    host: optional(Type.String({ description: "The Host header, :authority in HTTP/2; example.test unless given" })),
+    host: optional(Type.Union([Type.String(), Type.Null()], { expected: "a host, or null for a request without one", description: "The Host header, :authority in HTTP/2; example.test unless given" })),
     headers: optional(Headers),
-    body: optional(Body),
+    body: optional(SentBody),
     trailers: optional(Headers),
+    protocol: optional(Protocol),
+    grpc: optional(Messages),
+    abort: optional(Type.String({ pattern: "^[0-9]+(ms|s)$", expected: "a duration such as 50ms or 2s", description: "The client goes away when it has no whole answer by then" })),
+    raw: optional(Type.String({ description: "Exactly these bytes over the connection, instead of all else (Envoy only)" })),
     peer: optional(texts("a SPIFFE ID, or a list of URI SANs", "URI SANs of the client's certificate; none, and without mutual TLS, unless given. [] is a certificate without any.")),
     sni: optional(Type.String({ description: "Server name in the TLS handshake; implies TLS" })),
     tls: optional(Type.Boolean({ description: "TLS also without a client certificate" })),
@@ -50,7 +48,10 @@ const Upstream = closed(
   {
     status: optional(Status),
     headers: optional(Headers),
-    body: optional(Body),
+    body: optional(AnsweredBody),
+    trailers: optional(Headers),
+    grpc: optional(GrpcAnswer),
+    protocol: optional(Protocol),
     delay: optional(Duration),
     reset: optional(Type.Literal(true, { expected: "true", description: "Closes the connection instead of answering" })),
   },
@@ -66,9 +67,18 @@ const Metric = closed({
   values: optional(Type.Array(Type.Number(), { description: "The values that it got, in any order" })),
 });
 
-const ExpectedHeaders = Type.Record(Type.String(), Type.Union([Type.String(), Type.Array(Type.String()), Type.Null()]), {
-  expected: "names with a text, a list of texts, or null for a header that must be absent",
-});
+const SnapshotPart = Type.Union(SNAPSHOT_PARTS.map((part) => Type.Literal(part)), { expected: `one of ${SNAPSHOT_PARTS.join(", ")}` });
+const Parts = Type.Union([Type.Literal(true, { expected: "true" }), Type.Array(SnapshotPart, { minItems: 1 })], { expected: `true for everything, or a list of ${SNAPSHOT_PARTS.join(", ")}` });
+const Snapshot = Type.Union(
+  [
+    Type.Literal(true, { expected: "true" }),
+    Type.Array(SnapshotPart, { minItems: 1 }),
+    closed({ of: optional(Parts), mask: Type.Array(Type.String(), { description: "Regular expressions: what they match (or their first group) may differ from run to run" }) }),
+  ],
+  { expected: `true, a list of ${SNAPSHOT_PARTS.join(", ")}, or { of: …, mask: [regular expressions] }`, description: "The same as last time, as stored beside this file and written by --update-snapshots" },
+);
+
+const ExpectedGrpc = closed({ status: optional(GrpcCode), message: optional(Type.String()), messages: optional(Messages) }, { description: "The gRPC answer that the client gets" });
 
 const Expect = closed(
   {
@@ -76,15 +86,20 @@ const Expect = closed(
     headers: optional(ExpectedHeaders),
     body: optional(Type.String()),
     "body-contains": optional(Type.String()),
+    trailers: optional(ExpectedHeaders),
+    grpc: optional(ExpectedGrpc),
+    complete: optional(Type.Boolean({ description: "Whether the client got the whole answer" })),
     denied: optional(Type.Union([Type.Boolean(), Type.String()], { expected: "true, false, or what the response's details say, such as prod/deny-all#0", description: "Answered by a filter instead of the upstream" })),
     route: optional(Type.Union([Type.String(), Type.Null()], { expected: "the name of a route, or null" })),
     arm: optional(Type.String({ description: "`stable`, or the arm whose route was taken" })),
-    upstream: optional(closed({ headers: optional(ExpectedHeaders), body: optional(Type.String()), path: optional(Type.String()) }, { description: "The request as the upstream got it" })),
+    upstream: optional(closed({ headers: optional(ExpectedHeaders), body: optional(Type.String()), path: optional(Type.String()), trailers: optional(ExpectedHeaders), messages: optional(Messages) }, { description: "The request as the upstream got it" })),
+    calls: optional(Calls),
     metrics: optional(Type.Array(Metric)),
     logs: optional(texts("a text that a log line contains, or a list of them")),
     "no-logs": optional(texts("a text that no log line contains, or a list of them")),
     time: optional(Type.Tuple([Duration, Duration], { expected: "[least, most], such as [0ms, 2s]", description: "How long the step took; the host's clock stands still but for delays" })),
     share: optional(Type.Record(Type.String(), Range, { description: "Of repeated requests, which part took each arm: {stable: [0.9, 1]}" })),
+    snapshot: optional(Snapshot),
     "configuration-error": optional(Type.String({ description: "The configuration is refused, and the message contains this" })),
   },
   { description: "What must come of it" },
@@ -94,6 +109,7 @@ const Step = closed({
   wait: optional(Duration),
   request: optional(Request),
   upstream: optional(Upstream),
+  clusters: optional(Clusters),
   repeat: optional(Type.Integer({ minimum: 1, maximum: 100_000, expected: "a number of requests, 1 to 100000" })),
   expect: Type.Optional(Expect),
 });
@@ -114,6 +130,7 @@ export const CaseSchema = closed({
   routes: optional(Routes),
   request: optional(Request),
   upstream: optional(Upstream),
+  clusters: optional(Clusters),
   repeat: optional(Type.Integer({ minimum: 1, maximum: 100_000, expected: "a number of requests, 1 to 100000", description: "Sends the request that often; ${n} in it counts from 0" })),
   expect: optional(Expect),
   steps: optional(Type.Array(Step, { minItems: 1, description: "Requests one after another, on one filter" })),
@@ -126,6 +143,7 @@ export const FileSchema = closed({
   "root-id": optional(Type.String({ description: "Root context; the filter's name unless given" })),
   config: optional(Config),
   routes: optional(Routes),
+  clusters: optional(Clusters),
   cases: Type.Array(CaseSchema, { minItems: 1 }),
 });
 
@@ -136,6 +154,8 @@ export type RequestSpec = Static<typeof Request>;
 export type UpstreamSpec = Static<typeof Upstream>;
 export type ExpectSpec = Static<typeof Expect>;
 export type MetricSpec = Static<typeof Metric>;
-export type HeadersSpec = Static<typeof Headers>;
+export type SnapshotSpec = Static<typeof Snapshot>;
+export type SnapshotPart = (typeof SNAPSHOT_PARTS)[number];
+export type { HeadersSpec } from "./schema-parts.ts";
 export type RoutesSpec = Static<typeof Routes>;
 export type EngineName = "host" | "envoy";

@@ -1,7 +1,8 @@
 /** What a schema can't say about a case: fields that exclude or need each other. */
 import type { Report } from "../compose/report.ts";
 import type { Path, Source } from "../compose/source.ts";
-import type { CaseSpec, ExpectSpec, RequestSpec } from "./schema.ts";
+import type { ClustersSpec } from "./schema-calls.ts";
+import type { CaseSpec, EngineName, ExpectSpec, RequestSpec } from "./schema.ts";
 
 /** True when there is nothing to report. */
 export function checkSense(spec: CaseSpec, path: Path, source: Source, report: Report): boolean {
@@ -13,7 +14,7 @@ export function checkSense(spec: CaseSpec, path: Path, source: Source, report: R
 
   const refused = spec.expect?.["configuration-error"] !== undefined;
   if (refused) {
-    for (const field of ["request", "upstream", "repeat", "steps"] as const) if (spec[field] !== undefined) refuse([field], `no request reaches a filter whose configuration is refused: \`${field}\` says nothing`);
+    for (const field of ["request", "upstream", "clusters", "repeat", "steps"] as const) if (spec[field] !== undefined) refuse([field], `no request reaches a filter whose configuration is refused: \`${field}\` says nothing`);
     if (Object.keys(spec.expect!).length > 1) refuse(["expect"], "where the configuration is refused there is nothing else to expect");
   } else if (spec.steps !== undefined) {
     for (const field of ["repeat", "expect"] as const) if (spec[field] !== undefined) refuse([field], `with \`steps\`, each has its own \`${field}\``);
@@ -29,9 +30,59 @@ export function checkSense(spec: CaseSpec, path: Path, source: Source, report: R
   return report.findings.length === before;
 }
 
-function checkStep(step: { request?: RequestSpec; expect?: ExpectSpec; repeat?: number }, spec: CaseSpec, at: Path, refuse: (field: Path, message: string, fix?: string) => void): void {
+/** The one engine that a case is for, if there is just one. */
+const only = ({ engines }: CaseSpec): EngineName | undefined => (new Set(engines).size === 1 ? engines![0] : undefined);
+
+type Refuse = (field: Path, message: string, fix?: string) => void;
+
+function checkRequest(request: RequestSpec | undefined, engine: EngineName | undefined, at: Path, refuse: Refuse): void {
+  if (request === undefined) return;
+  if (request.raw !== undefined) {
+    if (engine !== "envoy") refuse([...at, "request", "raw"], "raw bytes need a proxy that reads them", "add `engines: [envoy]` and `because: …`");
+    for (const field of ["method", "path", "host", "headers", "body", "trailers", "grpc", "protocol"] as const) if (request[field] !== undefined) refuse([...at, "request", field], `\`raw\` is the whole request: \`${field}\` says nothing`);
+    return;
+  }
+  if (request.grpc !== undefined && request.body !== undefined) refuse([...at, "request", "body"], "`grpc` is the body of this request");
+  // What Node's client, or any, refuses to send.
+  if (request.path !== undefined && request.protocol !== "http2" && request.grpc === undefined && /[^\u0021-\u00ff]/.test(request.path)) refuse([...at, "request", "path"], "a path in HTTP/1 holds no space, no control character and nothing beyond Latin-1", "send it with `raw`, or by `protocol: http2`");
+  if (request.protocol === "http2" || request.grpc !== undefined) {
+    const names = Array.isArray(request.headers) ? request.headers.map(([name]) => name) : Object.keys(request.headers ?? {});
+    for (const name of names) if (CONNECTION_HEADERS.has(name.toLowerCase())) refuse([...at, "request", "headers"], `HTTP/2 has no \`${name}\``);
+  }
+}
+
+/** RFC 9113, section 8.2.2 */
+const CONNECTION_HEADERS = new Set(["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"]);
+
+function checkMasks(snapshot: ExpectSpec["snapshot"], at: Path, refuse: Refuse): void {
+  if (typeof snapshot !== "object" || Array.isArray(snapshot)) return;
+  snapshot.mask.forEach((source, index) => {
+    try {
+      new RegExp(source);
+    } catch (error) {
+      refuse([...at, "mask", index], (error as Error).message);
+    }
+  });
+}
+
+function checkClusters(clusters: ClustersSpec, at: Path, refuse: Refuse): void {
+  for (const [name, given] of Object.entries(clusters)) {
+    const answers = [given].flat();
+    const field = (index: number, ...rest: Path): Path => [...at, "clusters", name, ...(Array.isArray(given) ? [index] : []), ...rest];
+    answers.forEach((answer, index) => {
+      if (answer.fail === "connect" && answers.length > 1) refuse(field(index, "fail"), "a cluster to which nobody listens has no other answer", "give `fail: connect` alone, or another cluster");
+      if (answer.fail !== undefined) for (const other of ["status", "headers", "body", "trailers", "grpc"] as const) if (answer[other] !== undefined) refuse(field(index, other), `where the call fails there is no answer: \`${other}\` says nothing`);
+      if (answer.grpc !== undefined) for (const other of ["status", "headers", "body", "trailers"] as const) if (answer[other] !== undefined) refuse(field(index, other), `\`grpc\` is the whole answer: \`${other}\` says nothing`);
+    });
+  }
+}
+
+function checkStep(step: { request?: RequestSpec; clusters?: ClustersSpec; expect?: ExpectSpec; repeat?: number }, spec: CaseSpec, at: Path, refuse: (field: Path, message: string, fix?: string) => void): void {
   if (step.request?.properties !== undefined && !(spec.engines?.length === 1 && spec.engines[0] === "host")) refuse([...at, "request", "properties"], "properties can be pinned on the host engine only", "add `engines: [host]` and `because: …`");
   const { expect } = step;
+  checkRequest(step.request, only(spec), at, refuse);
+  checkClusters(step.clusters ?? {}, at, refuse);
+  checkMasks(expect?.snapshot, [...at, "expect", "snapshot"], refuse);
   if (expect?.share !== undefined && step.repeat === undefined) refuse([...at, "expect", "share"], "a share of one request says nothing", "add `repeat: 1000`");
   if (step.request?.direct !== undefined && !step.request.direct.startsWith("127.")) refuse([...at, "request", "direct"], "the physical peer is on this machine: an address in 127.0.0.0/8", "`source` takes any address");
 }

@@ -9,9 +9,10 @@ import { hostEngine } from "./engines/host.ts";
 import { findCaseFiles } from "./files.ts";
 import { readCaseFile, type CaseFile } from "./read.ts";
 import { runCases, type TestRun } from "./run.ts";
+import { orphans } from "./snapshot-file.ts";
 
 export { jsonReport, junitReport, textReport } from "./report.ts";
-export { passed } from "./run.ts";
+export { joinRuns, passed } from "./run.ts";
 export { watchCases } from "./watch.ts";
 
 export interface SessionOptions {
@@ -25,16 +26,19 @@ export interface SessionOptions {
   /** Counts which lines of the modules' sources the cases run; host engine only. */
   coverage?: Coverage;
   progress?: (message: string) => void;
+  /** Stores what is seen, also where it differs from what is stored. */
+  updateSnapshots?: boolean;
 }
 
 /** One run. @throws SelvedgeError when there is nothing to run, a filter doesn't compile or no Envoy is found */
 export async function testFiles(options: SessionOptions): Promise<TestRun> {
   let files = findCaseFiles(options.paths).map((file) => readCaseFile(file, { modules: options.modules }));
   if (options.modules === undefined) files = options.coverage === undefined ? await buildModules(files, options.progress) : await buildCounted(files, options.progress);
-  return runCases(withModules(files), await enginesOf(options), { onProgress: options.progress });
+  const run = await runCases(withModules(files), await enginesOf(options), { onProgress: options.progress, updateSnapshots: options.updateSnapshots });
+  return { ...run, findings: [...run.findings, ...orphans(files.map(({ file }) => file))] };
 }
 
-async function enginesOf({ engine, envoy, progress, coverage }: SessionOptions): Promise<Engine[]> {
+export async function enginesOf({ engine, envoy, progress, coverage }: SessionOptions): Promise<Engine[]> {
   if (engine === "host") return [hostEngine({ coverage })];
   const [{ findEnvoy }, { envoyEngine }] = await Promise.all([import("../envoy/index.ts"), import("./engines/envoy.ts")]);
   const binary = await findEnvoy({ flag: envoy, onProgress: progress });
@@ -61,7 +65,7 @@ async function buildCounted(files: CaseFile[], progress?: (message: string) => v
 }
 
 /** A file whose module isn't there is a finding; the other files still run. */
-function withModules(files: readonly CaseFile[]): CaseFile[] {
+export function withModules(files: readonly CaseFile[]): CaseFile[] {
   return files.map((file) => {
     const missing = file.plans.find(({ module }) => !existsSync(module));
     if (!missing) return file;

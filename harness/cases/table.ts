@@ -52,7 +52,8 @@ export function placeholders(value: unknown, path: (string | number)[] = [], fou
 /** A row as a case's name shows it: `path=/a, peer=…`. */
 export function rowName(row: Values): string {
   const short = (value: unknown): string => {
-    const shown = value === null ? "none" : show(value);
+    // A name is one line.
+    const shown = (value === null ? "none" : show(value)).replace(/[\r\n\t]/g, (each) => JSON.stringify(each).slice(1, -1));
     return shown.length > 40 ? `${shown.slice(0, 39)}…` : shown;
   };
   return Object.entries(row).map(([name, value]) => `${name}=${short(value)}`).join(", ");

@@ -6,6 +6,8 @@ import type { Verb } from "./verb.ts";
 export interface ParsedArguments {
   args: Record<string, unknown>;
   positionals: string[];
+  /** Every value of an option that is given several times, in order; citty keeps the last. */
+  values: (name: string) => string[];
 }
 
 /**
@@ -24,7 +26,15 @@ export function parseArguments(verb: Verb, rawArgs: string[]): ParsedArguments {
   }
   const declared = Object.values(verb.args).filter((arg) => arg.type === "positional").length;
   if (!verb.variadic && args._.length > declared) throw new UsageError(`\`selvedge ${verb.name}\` takes ${declared === 0 ? "no arguments" : declared === 1 ? "one argument" : `${declared} arguments`}; one too many: ${args._[declared]}`);
-  return { args, positionals: args._ };
+  return { args, positionals: args._, values: (name) => valuesOf(`--${name}`, rawArgs) };
+}
+
+function valuesOf(option: string, rawArgs: string[]): string[] {
+  const end = rawArgs.indexOf("--");
+  return (end < 0 ? rawArgs : rawArgs.slice(0, end)).flatMap((raw, index, all) => {
+    if (raw === option) return all[index + 1] ?? [];
+    return raw.startsWith(`${option}=`) ? raw.slice(option.length + 1) : [];
+  });
 }
 
 function checkOptions(verb: Verb, rawArgs: string[]): void {

@@ -29,8 +29,8 @@ export async function main(argv: string[]): Promise<number> {
     if (first === "help") return print(await usage(findVerb(rest[0]!)));
     const verb = findVerb(first);
     if (beforeDashes(rest).some((arg) => arg === "--help" || arg === "-h")) return print(await usage(verb));
-    const { args, positionals } = parseArguments(verb, rest);
-    return report(await verb.run({ args, positionals, json, progress: (message) => void process.stderr.write(`${message}\n`) }), json);
+    const { args, positionals, values } = parseArguments(verb, rest);
+    return report(await verb.run({ args, positionals, values, json, progress: (message) => void process.stderr.write(`${message}\n`) }), json);
   } catch (error) {
     return reportError(error, json);
   }

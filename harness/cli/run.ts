@@ -1,5 +1,5 @@
 import { colors } from "../colors.ts";
-import { fail } from "../errors.ts";
+import { UsageError } from "../errors.ts";
 import { composeOptions, policyArgs, wholeNumber } from "./policies.ts";
 import { signingOptions, trustArgs } from "./trust.ts";
 import { defineVerb } from "./verb.ts";
@@ -11,16 +11,17 @@ export const run = defineVerb({
     ...policyArgs,
     ...trustArgs,
     once: { type: "boolean", description: "End after the summary instead of staying up" },
-    engine: { type: "enum", options: ["envoy", "host"], default: "envoy", description: "What runs the filters" },
+    engine: { type: "enum", options: ["envoy", "host"], default: "envoy", description: "What serves: an Envoy, or Node itself for trying out where there is none" },
     envoy: { type: "string", valueHint: "PATH", description: "Envoy binary to run; otherwise the one that is found" },
     concurrency: { type: "string", valueHint: "N", description: "Worker threads of Envoy; one for each core unless given" },
   },
   async run({ args, json }) {
-    if (args.engine === "host") fail("engine-unsupported", "a node needs a real Envoy: the host engine runs cases, and no traffic", { fix: "`selvedge test --engine host`" });
+    if (args.engine === "host") for (const name of ["envoy", "concurrency"] as const) if (args[name] !== undefined) throw new UsageError(`--${name} is for --engine envoy`);
     const { runNode } = await import("../scenario/index.ts");
     const code = await runNode(args.dir, {
       compose: { ...composeOptions(args), ...(await signingOptions(args)) },
       once: args.once ?? false,
+      engine: args.engine === "host" ? "host" : "envoy",
       json,
       color: colors.isColorSupported,
       ...(args.envoy !== undefined && { envoy: args.envoy }),

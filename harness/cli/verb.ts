@@ -19,6 +19,8 @@ export interface Context<T extends ArgsDef> {
   args: ParsedArgs<T & typeof commonArgs>;
   /** Arguments that belong to no option, in order. */
   positionals: string[];
+  /** Every value of an option that may be given several times. */
+  values: (name: string) => string[];
   json: boolean;
   /** Progress, on standard error. */
   progress: (message: string) => void;
@@ -38,7 +40,7 @@ export interface Verb {
   /** Takes any number of positional arguments; otherwise those that `args` declares. */
   variadic: boolean;
   command: CommandDef;
-  run: (context: { args: Record<string, unknown>; positionals: string[]; json: boolean; progress: (message: string) => void }) => Promise<Outcome>;
+  run: (context: { args: Record<string, unknown>; positionals: string[]; values: (name: string) => string[]; json: boolean; progress: (message: string) => void }) => Promise<Outcome>;
 }
 
 /** Declares a verb; the types of its arguments follow from `args`. */

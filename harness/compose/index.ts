@@ -64,6 +64,8 @@ export interface ComposeOptions extends CheckOptions, ModuleOptions {
   logDenials?: boolean;
   /** Policies come in signed bundles, and the folder's are left out of the configuration. */
   signing?: SigningOptions;
+  /** Requests must be allowed in every reading of their path; stricter than Istio. Default true. */
+  strictPaths?: boolean;
 }
 
 export interface ListenerInfo {
@@ -87,6 +89,8 @@ export interface PluginInfo {
   module: string;
   /** Its configuration. */
   json: string;
+  /** It decides on connections. */
+  tcp?: true;
 }
 
 export interface Composition {
@@ -150,7 +154,7 @@ export function composeEnvoy(policies: Policies, options: ComposeOptions): Compo
   const result: Composition = {
     findings,
     listeners: model.gateways.flatMap(listenerInfo),
-    plugins: [...plugins].flatMap(([gateway, mine]) => mine.map(({ name, kind, json }) => ({ name, kind, gateway: gateway.resource.id, json, module: modules.get(kind)!.file }))),
+    plugins: [...plugins].flatMap(([gateway, mine]) => mine.map(({ name, kind, json, tcp }) => ({ name, kind, gateway: gateway.resource.id, json, module: modules.get(kind)!.file, ...(tcp && { tcp }) }))),
     gateways: model.gateways.map(({ resource }) => resource.id),
   };
   if (findings.some((finding) => finding.severity === "error")) return result;
@@ -209,6 +213,7 @@ function pluginOptions(options: ComposeOptions, peerState: boolean) {
     trustDomain: options.trustDomain ?? "cluster.local",
     trustDomainAliases: options.trustDomainAliases ?? [],
     maxSeries: options.maxSeries ?? 1000,
+    strictPaths: options.strictPaths ?? true,
     ...(options.identity === "xfcc" ? { identity: { xfcc: "single" } } : peerState ? { identity: { filterState: PEER_KEY } } : {}),
     ...(peerState ? { directAddress: { filterState: DIRECT_ADDRESS_KEY } } : {}),
     connection: peerState ? { identity: { filterState: PEER_KEY }, directAddress: { filterState: DIRECT_ADDRESS_KEY } } : {},

@@ -56,7 +56,7 @@ const REQUEST: Table = {
   headers: (_, info) => headersValue(info.requestHeaders),
   headers_bytes: (_, info) => intOf(info.requestHeaders?.byteSize ?? 0),
   time: (_, info) => timestampOf(info.startNs),
-  protocol: (_, info) => stringOf(info.protocol),
+  protocol: (_, info) => (info.protocol === "" ? undefined : stringOf(info.protocol)),
   size: (_, info) => {
     const length = info.requestHeaders?.get("content-length");
     if (length === undefined) return intOf(info.bytesReceived);
@@ -170,7 +170,7 @@ const upstreamMetadata = (upstream: UpstreamInfo | undefined): Value | undefined
 const XDS: Table = {
   route_name: (_, info) => (info.route === undefined ? undefined : stringOf(toByteString(info.route.name))),
   route_metadata: (_, info) => (info.route === undefined ? undefined : metadataValue(info.route.metadata ?? {})),
-  cluster_name: (_, info) => optional(info.route?.cluster),
+  cluster_name: (_, info) => optional(info.cluster ?? info.route?.cluster),
   cluster_metadata: (_, info) => (info.route?.cluster === undefined ? undefined : metadataValue({})),
   virtual_host_name: (_, info) => (info.route === undefined ? undefined : stringOf(toByteString(info.route.virtualHost ?? ""))),
   virtual_host_metadata: (_, info) => (info.route === undefined ? undefined : metadataValue({})),

@@ -3,7 +3,6 @@ import { fromByteString, toBytes } from "./bytes.ts";
 import { HeaderMap } from "./header-map.ts";
 import { mapFromFlat } from "./headers.ts";
 import type { HostCalls } from "./imports.ts";
-import { decodePairs } from "./pairs.ts";
 import type { RootContext } from "./root-context.ts";
 import { Status } from "./types.ts";
 import type { HttpAnswer, HttpCall } from "./upstreams.ts";
@@ -34,8 +33,8 @@ export function calloutCalls(vm: Vm): HostCalls {
       const headers = vm.memory.slice(headersAt, headersSize);
       const trailers = vm.memory.slice(trailersAt, trailersSize);
       if (cluster === undefined || body === undefined || headers === undefined || trailers === undefined) return Status.InvalidMemoryAccess;
-      const headerMap = mapFromFlat(decodePairs(headers), "request");
-      const trailerMap = mapFromFlat(decodePairs(trailers));
+      const headerMap = mapFromFlat(vm.pairs("proxy_http_call", headers), "request");
+      const trailerMap = mapFromFlat(vm.pairs("proxy_http_call", trailers));
       if (!vm.memory.setU32(tokenOut, 0)) return Status.InvalidMemoryAccess;
       if (timeoutMs < 0) return Status.BadArgument;
       const upstream = vm.host.cluster(fromByteString(cluster));

@@ -1,244 +1,93 @@
+import { isCelError, parse, plan, type CelInput, type CelValue } from "@bufbuild/cel";
+import { rootAttribute } from "./attributes.ts";
+import { check, refuseDeepNesting, refuseUnknownEscapes } from "./cel-check.ts";
+import { environment } from "./cel-library.ts";
+import { fromCel, toCel } from "./cel-values.ts";
+import { Status, type StatusCode } from "./types.ts";
+import { serialize } from "./values.ts";
+import type { Vm } from "./vm.ts";
+
 /**
- * A part of CEL, the expression language behind `expr_create`: selection, indexing, comparison, `?:`, `&&`, `||`, `!`, lists,
- * `type()`, and the macros `all`, `exists` and `filter`. Anything else is refused when the expression is compiled,
- * where Envoy would take it: said aloud instead of answered wrongly.
- * https://github.com/google/cel-spec/blob/master/doc/langdef.md
+ * The foreign functions `expr_create`, `expr_evaluate` and `expr_delete`: CEL over Envoy's attributes. Expressions belong
+ * to a VM and are evaluated in whatever context asks. Source: Envoy `source/extensions/common/wasm/foreign.cc`, and
+ * cel-cpp with the functions that Envoy registers; compared in test/conformance/expressions.ts.
  */
-import { toByteString } from "./bytes.ts";
-import { boolOf, doubleOf, intOf, stringOf, type Value } from "./values.ts";
+type Program = (bindings: Record<string, CelInput>) => CelValue | Error;
 
-/** Looks up a variable; undefined: there is none. */
-export type Scope = (name: string) => Value | undefined;
-/** Evaluates; undefined is CEL's error, which swallows whatever it becomes part of. */
-export type Compiled = (scope: Scope) => Value | undefined;
+/** The expressions of one VM. */
+export class Expressions {
+  private readonly programs = new Map<number, { evaluate: Program; names: ReadonlySet<string> }>();
+  private next = 0;
 
-/** Undefined where the text is no expression, or one with something that this evaluator doesn't have. */
-export function compileCel(text: string): Compiled | undefined {
-  try {
-    const parser = new Parser(tokens(text));
-    const compiled = parser.ternary();
-    return parser.done ? compiled : undefined;
-  } catch (error) {
-    if (error instanceof Refused) return undefined;
-    throw error;
-  }
-}
-
-class Refused extends Error {}
-
-interface Token {
-  kind: "name" | "number" | "string" | "sign" | "end";
-  text: string;
-}
-
-const TOKEN = /\s*(?:([A-Za-z_]\w*)|(\d+(?:\.\d+)?)|("(?:[^"\\\n]|\\["\\])*"|'(?:[^'\\\n]|\\['\\])*')|(==|!=|&&|\|\||[?:!.,()[\]]))/y;
-
-function tokens(text: string): Token[] {
-  const all: Token[] = [];
-  TOKEN.lastIndex = 0;
-  while (text.slice(TOKEN.lastIndex).trim() !== "") {
-    const match = TOKEN.exec(text);
-    if (!match) throw new Refused();
-    const [, name, number, quoted, sign] = match;
-    if (name !== undefined) all.push({ kind: "name", text: name });
-    else if (number !== undefined) all.push({ kind: "number", text: number });
-    else if (quoted !== undefined) all.push({ kind: "string", text: quoted.slice(1, -1).replace(/\\(.)/g, "$1") });
-    else all.push({ kind: "sign", text: sign! });
-  }
-  return [...all, { kind: "end", text: "" }];
-}
-
-const truth = (value: Value | undefined): boolean | undefined => (value?.kind === "bool" ? value.value : undefined);
-const bool = (value: boolean | undefined): Value | undefined => (value === undefined ? undefined : boolOf(value));
-
-class Parser {
-  #at = 0;
-  readonly #tokens: Token[];
-
-  constructor(list: Token[]) {
-    this.#tokens = list;
-  }
-
-  get done(): boolean {
-    return this.#token.kind === "end";
-  }
-
-  get #token(): Token {
-    return this.#tokens[this.#at]!;
-  }
-
-  #take(text: string): boolean {
-    if (this.#token.kind !== "sign" || this.#token.text !== text) return false;
-    this.#at++;
-    return true;
-  }
-
-  #need(text: string): void {
-    if (!this.#take(text)) throw new Refused();
-  }
-
-  ternary(): Compiled {
-    const condition = this.#either();
-    if (!this.#take("?")) return condition;
-    const yes = this.#either(); // the grammar has no conditional in the middle
-    this.#need(":");
-    const no = this.ternary();
-    return (scope) => {
-      const chosen = truth(condition(scope));
-      return chosen === undefined ? undefined : chosen ? yes(scope) : no(scope);
-    };
-  }
-
-  /** `false && error` is false, and `true || error` true, in either order. */
-  #either(): Compiled {
-    let left = this.#both();
-    while (this.#take("||")) left = logical(left, this.#both(), true);
-    return left;
-  }
-
-  #both(): Compiled {
-    let left = this.#equality();
-    while (this.#take("&&")) left = logical(left, this.#equality(), false);
-    return left;
-  }
-
-  #equality(): Compiled {
-    const left = this.#unary();
-    const same = this.#take("==");
-    if (!same && !this.#take("!=")) return left;
-    const right = this.#unary();
-    return (scope) => {
-      const equal = equals(left(scope), right(scope));
-      return bool(equal === undefined ? undefined : equal === same);
-    };
-  }
-
-  #unary(): Compiled {
-    if (!this.#take("!")) return this.#member();
-    const operand = this.#unary();
-    return (scope) => {
-      const value = truth(operand(scope));
-      return bool(value === undefined ? undefined : !value);
-    };
-  }
-
-  #member(): Compiled {
-    let value = this.#primary();
-    for (;;) {
-      if (this.#take(".")) value = this.#selection(value);
-      else if (this.#take("[")) {
-        value = index(value, this.ternary());
-        this.#need("]");
-      } else return value;
+  /** The token of a new expression as bytes, or why there is none. */
+  create(vm: Vm, text: Uint8Array): Uint8Array | StatusCode {
+    const source = Buffer.from(text).toString("utf8");
+    const complain = (what: string, why: string) => vm.host.log("info", `expr_create ${what} error: ${why}`, vm.current?.plugin, vm.thread.name, "host");
+    let parsed: ReturnType<typeof parse>;
+    try {
+      refuseUnknownEscapes(source);
+      refuseDeepNesting(source);
+      parsed = parse(`${source}\n`); // a comment at the end wants its line's end
+    } catch (error) {
+      complain("parse", (error as Error).message);
+      return Status.BadArgument;
     }
-  }
-
-  #selection(base: Compiled): Compiled {
-    const name = this.#name();
-    if (!this.#take("(")) return index(base, () => stringOf(toByteString(name)));
-    const variable = this.#name();
-    this.#need(",");
-    const body = this.ternary();
-    this.#need(")");
-    return macro(name, base, variable, body);
-  }
-
-  #name(): string {
-    const { kind, text } = this.#token;
-    if (kind !== "name") throw new Refused();
-    this.#at++;
-    return text;
-  }
-
-  #primary(): Compiled {
-    if (this.#take("(")) {
-      const inner = this.ternary();
-      this.#need(")");
-      return inner;
+    const token = this.next++;
+    const names = new Set<string>();
+    const unknown = check(parsed.expr, names);
+    if (unknown !== undefined) {
+      complain("compile", unknown);
+      return Status.BadArgument;
     }
-    if (this.#take("[")) {
-      const items: Compiled[] = [];
-      while (!this.#take("]")) {
-        if (items.length > 0) this.#need(",");
-        items.push(this.ternary());
-      }
-      return (scope) => listOf(items.map((item) => item(scope)));
+    try {
+      this.programs.set(token, { evaluate: plan(environment, parsed) as Program, names });
+    } catch (error) {
+      complain("compile", (error as Error).message);
+      return Status.BadArgument;
     }
-    const { kind, text } = this.#token;
-    this.#at++;
-    if (kind === "string") return () => stringOf(toByteString(text));
-    if (kind === "number") return () => (text.includes(".") ? doubleOf(Number(text)) : intOf(BigInt(text)));
-    if (kind !== "name") throw new Refused();
-    if (text === "true" || text === "false") return () => boolOf(text === "true");
-    if (text === "null") return () => ({ kind: "null" });
-    if (!this.#take("(")) return (scope) => scope(text) ?? typeName(text);
-    const argument = this.ternary();
-    this.#need(")");
-    return call(text, argument);
+    const bytes = Buffer.alloc(4);
+    bytes.writeUInt32LE(token);
+    return bytes;
+  }
+
+  evaluate(vm: Vm, argument: Uint8Array): Uint8Array | StatusCode {
+    const token = readToken(argument);
+    if (token === undefined) return Status.BadArgument;
+    const program = this.programs.get(token);
+    if (program === undefined) return Status.NotFound;
+    const bindings: Record<string, CelInput> = {};
+    for (const name of program.names) {
+      const value = rootAttribute(vm.context, name);
+      if (value !== undefined) bindings[name] = toCel(value);
+    }
+    let result: unknown;
+    try {
+      result = program.evaluate(bindings);
+    } catch {
+      return Status.InternalFailure;
+    }
+    if (isCelError(result)) return Status.InternalFailure;
+    const value = fromCel(result as CelValue);
+    const data = value && serialize(value);
+    if (data === undefined) return Status.SerializationFailure;
+    return typeof data === "string" ? Buffer.from(data, "latin1") : data;
+  }
+
+  delete(argument: Uint8Array): StatusCode {
+    const token = readToken(argument);
+    if (token === undefined) return Status.BadArgument;
+    this.programs.delete(token);
+    return Status.Ok;
   }
 }
 
-function logical(left: Compiled, right: Compiled, decisive: boolean): Compiled {
-  return (scope) => {
-    const first = truth(left(scope));
-    if (first === decisive) return boolOf(decisive);
-    const second = truth(right(scope));
-    if (second === decisive) return boolOf(decisive);
-    return first === undefined || second === undefined ? undefined : boolOf(!decisive);
-  };
-}
+const readToken = (argument: Uint8Array): number | undefined => (argument.length === 4 ? Buffer.from(argument).readUInt32LE(0) : undefined);
 
-/** Types are values of their own: texts that no string can be equal to. */
-const TYPES: Partial<Record<Value["kind"], string>> = {
-  string: "string", bytes: "bytes", int: "int", uint: "uint", double: "double", bool: "bool", null: "null_type", map: "map", list: "list",
-};
-const type = (name: string): Value => ({ kind: "bytes", bytes: Buffer.from(`type ${name}`) });
-const typeName = (name: string): Value | undefined => (Object.values(TYPES).includes(name) ? type(name) : undefined);
+const perVm = new WeakMap<Vm, Expressions>();
 
-function call(name: string, argument: Compiled): Compiled {
-  if (name === "type") {
-    return (scope) => {
-      const kind = argument(scope)?.kind;
-      const found = kind && TYPES[kind];
-      return found === undefined ? undefined : type(found);
-    };
-  }
-  throw new Refused();
-}
-
-function macro(name: string, base: Compiled, variable: string, body: Compiled): Compiled {
-  if (name !== "all" && name !== "exists" && name !== "filter") throw new Refused();
-  return (scope) => {
-    const list = base(scope);
-    if (list?.kind !== "list") return undefined;
-    const results = list.items.map((item) => truth(body((each) => (each === variable ? item : scope(each)))));
-    if (name === "filter") return results.includes(undefined) ? undefined : { kind: "list", items: list.items.filter((_, i) => results[i]) };
-    const decisive = name === "exists";
-    if (results.includes(decisive)) return boolOf(decisive);
-    return results.includes(undefined) ? undefined : boolOf(!decisive);
-  };
-}
-
-/** A list is indexed by a number, a map and a message by a name. */
-function index(base: Compiled, key: Compiled): Compiled {
-  return (scope) => {
-    const value = base(scope);
-    const at = key(scope);
-    if (value?.kind === "list") return at?.kind === "int" && at.value >= 0n ? value.items[Number(at.value)] : undefined;
-    if (at?.kind !== "string") return undefined;
-    const name = Buffer.from(at.text, "latin1").toString();
-    return value?.kind === "map" ? value.get(name) : value?.kind === "message" ? value.field(name) : undefined;
-  };
-}
-
-const listOf = (items: (Value | undefined)[]): Value | undefined => (items.includes(undefined) ? undefined : { kind: "list", items: items as Value[] });
-
-function equals(a: Value | undefined, b: Value | undefined): boolean | undefined {
-  if (a === undefined || b === undefined) return undefined;
-  if (a.kind === "string" && b.kind === "string") return a.text === b.text;
-  if (a.kind === "bytes" && b.kind === "bytes") return Buffer.compare(a.bytes, b.bytes) === 0;
-  if ((a.kind === "int" || a.kind === "uint" || a.kind === "double") && a.kind === b.kind) return a.value === b.value;
-  if (a.kind === "bool" && b.kind === "bool") return a.value === b.value;
-  // Of lists, maps and messages nobody asked yet.
-  return a.kind === b.kind ? undefined : false;
+/** The expressions of a VM, made when it has its first. */
+export function expressionsOf(vm: Vm): Expressions {
+  let expressions = perVm.get(vm);
+  if (expressions === undefined) perVm.set(vm, (expressions = new Expressions()));
+  return expressions;
 }

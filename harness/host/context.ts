@@ -16,6 +16,13 @@ export interface LocalReplyRequest {
   details: string;
 }
 
+/** What `declare_property` said about a name. */
+export interface StatePrototype {
+  readonly: boolean;
+  type: "bytes" | "string" | "protobuf" | "flatbuffers";
+  span: "filterChain" | "request" | "connection";
+}
+
 /**
  * One context of a VM: the VM context (id 0), a root context per plugin, or a stream context. The base class answers
  * like Envoy's context that has no stream: no maps, no stream information.
@@ -32,6 +39,8 @@ export class Context {
   destroyed = false;
   /** The buffer that was looked at last: what buffer type CallData reads. */
   lastBuffer: GuestBuffer | undefined;
+  /** What `declare_property` said here, by name; undefined: nothing. */
+  prototypes: Map<string, StatePrototype> | undefined;
   /** Set while the module may read its plugin configuration. */
   configuring: Plugin | undefined;
 

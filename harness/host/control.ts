@@ -1,6 +1,5 @@
 import { fromByteString } from "./bytes.ts";
 import type { HostCalls } from "./imports.ts";
-import { decodePairs } from "./pairs.ts";
 import type { CalloutView } from "./context.ts";
 import { Status, StreamType } from "./types.ts";
 import type { Vm } from "./vm.ts";
@@ -48,7 +47,7 @@ export function controlCalls(vm: Vm): HostCalls {
       vm.context.sendLocalReply({
         status: status >>> 0,
         body,
-        headers: decodePairs(headers),
+        headers: vm.pairs("proxy_send_local_response", headers),
         grpcStatus: grpcStatus >= 0 && grpcStatus <= MAX_GRPC_STATUS ? grpcStatus : -1,
         details: fromByteString(details).replace(/\s/g, "_"),
       });

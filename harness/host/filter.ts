@@ -5,6 +5,7 @@ import type { Symbols } from "../build/symbolize.ts";
 import { fail, SelvedgeError, type Finding } from "../errors.ts";
 import { EMPTY_BYTES, toBytes, toText } from "./bytes.ts";
 import type { Fault } from "./faults.ts";
+import { loadCelFor } from "./foreign.ts";
 import { runExchange, type ExchangeOptions, type ExchangeOutcome, type ExchangeRequest } from "./exchange.ts";
 import { Host, type HostOptions } from "./host.ts";
 import { WasmModule } from "./module.ts";
@@ -13,8 +14,7 @@ import { PluginConfig, type Rejection, type ReloadStats } from "./plugin-config.
 import type { Json } from "./proto.ts";
 import { MetricsView } from "./stats.ts";
 import { Stream, type StreamOptions } from "./stream.ts";
-import type { ConnectionInit } from "./stream-info.ts";
-import { TcpConnection } from "./tcp.ts";
+import { TcpConnection, type TcpInit } from "./tcp.ts";
 import { FakeClock, type Clock } from "./time.ts";
 import type { Trap } from "./trap.ts";
 import type { FailurePolicy, LogEntry } from "./types.ts";
@@ -85,10 +85,11 @@ function bytesOf(value: FilterOptions["config"]): Uint8Array {
  */
 export async function loadFilter(module: string | Uint8Array, options: FilterOptions = {}): Promise<Filter> {
   const code = typeof module === "string" ? await readFile(module).catch((error: NodeJS.ErrnoException) => unreadable(module, error)) : module;
+  await loadCelFor(code);
   return makeFilter(code, typeof module === "string" ? module : undefined, options);
 }
 
-/** `loadFilter` for those who cannot wait. */
+/** `loadFilter` for those who cannot wait; without the foreign functions of CEL. */
 export function loadFilterSync(module: string | Uint8Array, options: FilterOptions = {}): Filter {
   let code: Uint8Array;
   if (typeof module === "string") {
@@ -107,8 +108,8 @@ function unreadable(file: string, error: NodeJS.ErrnoException): never {
 
 function makeFilter(code: Uint8Array, file: string | undefined, options: FilterOptions): Filter {
   const name = options.name ?? (file === undefined ? "filter" : basename(file).replace(/\.wasm$/, ""));
-  const module = WasmModule.load(code, { file, name: file === undefined ? name : undefined, maxMemoryPages: pagesOf(options.memoryLimitBytes), symbols: options.symbols });
   const host: Host<Clock> = options.host ?? new Host<Clock>(options as HostOptions<Clock>);
+  const module = WasmModule.load(code, { file, name: file === undefined ? name : undefined, maxMemoryPages: pagesOf(options.memoryLimitBytes), stoppable: host.timeLimitMs > 0, symbols: options.symbols });
   const plugin = new Plugin({
     name,
     rootId: options.rootId ?? "",
@@ -190,7 +191,7 @@ export class Filter {
   }
 
   /** A new TCP connection, with this filter as a network filter. */
-  tcp(options: ConnectionInit = {}, worker = 0): TcpConnection {
+  tcp(options: TcpInit = {}, worker = 0): TcpConnection {
     if (this.status.state === "rejected") this.requireRunning();
     return new TcpConnection(this, options, worker);
   }

@@ -1,13 +1,10 @@
 import { deflateSync, inflateSync } from "node:zlib";
-import { rootAttribute } from "./attributes.ts";
-import { byteStringToBytes, bytesToByteString } from "./bytes.ts";
-import { compileCel } from "./cel.ts";
+import { bytesToByteString } from "./bytes.ts";
 import { signWith, verifyWith } from "./crypto.ts";
 import type { HostCalls } from "./imports.ts";
 import { parseProto, protoBytes, protoNumber, protoText } from "./proto.ts";
-import type { RootContext, StatePrototype } from "./root-context.ts";
+import type { StatePrototype } from "./context.ts";
 import { Status, type StatusCode } from "./types.ts";
-import { serialize } from "./values.ts";
 import type { Vm } from "./vm.ts";
 
 /** What a foreign function gives back: a status, or bytes (which mean Ok). */
@@ -54,42 +51,34 @@ const BUILT_IN: Readonly<Record<string, ForeignFunction>> = {
     const fields = parseProto(argument);
     if (fields === undefined) return Status.BadArgument;
     // Not the effective context: a stream's own declarations are kept, but nobody looks there.
-    const prototypes = (vm.current as Partial<RootContext>).prototypes;
+    const prototypes = (vm.current!.prototypes ??= new Map<string, StatePrototype>());
     const name = bytesToByteString(protoBytes(fields, 1));
-    if (prototypes?.has(name)) return Status.BadArgument;
-    prototypes?.set(name, {
+    if (prototypes.has(name)) return Status.BadArgument;
+    prototypes.set(name, {
       readonly: protoNumber(fields, 2) !== 0,
       type: TYPES[protoNumber(fields, 3)] ?? "bytes",
       span: SPANS[protoNumber(fields, 5)] ?? "filterChain",
     });
     return Status.Ok;
   },
-  expr_create: (argument, vm) => {
-    const source = new TextDecoder().decode(argument);
-    const compiled = compileCel(source);
-    if (compiled === undefined) {
-      vm.host.log("error", `this host has only a part of CEL, without something in: ${source}. Test it with the envoy engine`, vm.current?.plugin, vm.thread.name, "host");
-      return Status.BadArgument;
-    }
-    const token = vm.expressions.push(compiled) - 1;
-    return new Uint8Array(Uint32Array.of(token).buffer);
-  },
-  expr_evaluate: (argument, vm) => {
-    if (argument.length !== 4) return Status.BadArgument;
-    const compiled = vm.expressions[Buffer.from(argument).readUInt32LE()];
-    if (compiled === undefined) return Status.NotFound;
-    const context = vm.context;
-    const value = compiled((name) => rootAttribute(context, name));
-    const data = value && serialize(value);
-    if (data === undefined) return value === undefined ? Status.InternalFailure : Status.SerializationFailure;
-    return typeof data === "string" ? byteStringToBytes(data) : data;
-  },
-  expr_delete: (argument, vm) => {
-    if (argument.length !== 4) return Status.BadArgument;
-    vm.expressions[Buffer.from(argument).readUInt32LE()] = undefined;
-    return Status.Ok;
-  },
+  expr_create: (argument, vm) => withCel(vm, (cel) => cel.expressionsOf(vm).create(vm, argument)),
+  expr_evaluate: (argument, vm) => withCel(vm, (cel) => cel.expressionsOf(vm).evaluate(vm, argument)),
+  expr_delete: (argument, vm) => withCel(vm, (cel) => cel.expressionsOf(vm).delete(argument)),
 };
+
+/** CEL takes longer to load than everything else of the host, so only modules that name it wait for it. */
+let loadedCel: typeof import("./cel.ts") | undefined;
+
+/** Loads CEL when a module mentions its functions. */
+export async function loadCelFor(code: Uint8Array): Promise<void> {
+  if (loadedCel === undefined && Buffer.from(code.buffer, code.byteOffset, code.length).includes("expr_create")) loadedCel = await import("./cel.ts");
+}
+
+function withCel(vm: Vm, use: (cel: typeof import("./cel.ts")) => ForeignResult): ForeignResult {
+  if (loadedCel !== undefined) return use(loadedCel);
+  vm.host.log("error", "CEL (expr_create, expr_evaluate, expr_delete) is there for modules that name expr_create and are loaded with loadFilter, not loadFilterSync", vm.current?.plugin, vm.thread.name, "host");
+  return Status.Unimplemented;
+}
 
 export function foreignCalls(vm: Vm): HostCalls {
   return {

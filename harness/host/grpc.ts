@@ -2,7 +2,6 @@ import { fromByteString } from "./bytes.ts";
 import { HeaderMap } from "./header-map.ts";
 import { mapFromFlat } from "./headers.ts";
 import type { HostCalls } from "./imports.ts";
-import { decodePairs } from "./pairs.ts";
 import { parseProto, protoBytes, protoText } from "./proto.ts";
 import type { RootContext } from "./root-context.ts";
 import type { Timer } from "./time.ts";
@@ -109,7 +108,7 @@ export function grpcCalls(vm: Vm): HostCalls {
       if (cluster === undefined) return status;
       const upstream = vm.host.cluster(cluster);
       if (upstream === undefined) return unreachable(token);
-      const call = describe(cluster, service, method, mapFromFlat(decodePairs(metadata)), message, timeoutMs);
+      const call = describe(cluster, service, method, mapFromFlat(vm.pairs("proxy_grpc_call", metadata)), message, timeoutMs);
       vm.host.recordGrpcCall(call);
       startCall(root(), token, call, typeof upstream.grpc === "function" ? upstream.grpc(call) : (upstream.grpc ?? { status: 12, statusMessage: "" }));
       return vm.memory.setU32(tokenOut, token) ? Status.Ok : Status.InvalidMemoryAccess;
@@ -133,7 +132,7 @@ export function grpcCalls(vm: Vm): HostCalls {
       if (cluster === undefined) return status;
       const upstream = vm.host.cluster(cluster);
       if (upstream === undefined) return unreachable(token);
-      const call = describe(cluster, service, method, mapFromFlat(decodePairs(metadata)), undefined, 0);
+      const call = describe(cluster, service, method, mapFromFlat(vm.pairs("proxy_grpc_stream", metadata)), undefined, 0);
       vm.host.recordGrpcCall(call);
       const pending: PendingGrpc = { cancel: () => {}, localClosed: false, remoteClosed: false };
       root().grpcCalls.set(token, pending);

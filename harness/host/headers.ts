@@ -1,6 +1,6 @@
 import { HeaderMap, type HeaderMapKind } from "./header-map.ts";
 import type { HostCalls } from "./imports.ts";
-import { decodePairs, pairsSize, writePairs } from "./pairs.ts";
+import { pairsSize, writePairs } from "./pairs.ts";
 import { MapType, Status } from "./types.ts";
 import type { Vm } from "./vm.ts";
 
@@ -80,7 +80,7 @@ export function headerCalls(vm: Vm): HostCalls {
       if (data === undefined) return Status.InvalidMemoryAccess;
       const map = vm.context.writableMap(type);
       if (map === undefined) return Status.BadArgument;
-      const flat = decodePairs(data);
+      const flat = vm.pairs("proxy_set_header_map_pairs", data);
       map.clear();
       for (let i = 0; i < flat.length; i += 2) map.add(flat[i]!, flat[i + 1]!);
       return Status.Ok;

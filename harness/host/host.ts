@@ -1,5 +1,4 @@
 import { createHash } from "node:crypto";
-import { createContext, Script } from "node:vm";
 import { fail } from "../errors.ts";
 import type { DnsAnswer } from "./callouts.ts";
 import { Faults } from "./faults.ts";
@@ -45,34 +44,10 @@ export interface HostOptions<C extends Clock = FakeClock> {
   /** Additional (or replaced) foreign functions. */
   foreignFunctions?: Readonly<Record<string, ForeignFunction>>;
   /**
-   * Longest time that one step (starting a plugin, one request, one tick, …) may take in real milliseconds; a module
-   * that takes longer is ended and its VM has failed. 0 turns the limit off, which is faster. Default 5000.
+   * Longest time that one callback of a module may take, in real milliseconds; one that takes longer is ended and its VM
+   * has failed. 0 turns the limit off. Default 5000.
    */
   timeLimitMs?: number;
-}
-
-/** What runs inside of modules now, outermost first: to say who ran for too long. */
-export class InFlight {
-  private readonly vms: Vm[] = [];
-  private readonly names: string[] = [];
-
-  push(vm: Vm, name: string): void {
-    this.vms.push(vm);
-    this.names.push(name);
-  }
-
-  pop(): void {
-    this.vms.pop();
-    this.names.pop();
-  }
-
-  /** Empties the stack, giving the VMs from the innermost out. */
-  drain(): { vm: Vm; name: string }[] {
-    const all = this.vms.map((vm, i) => ({ vm, name: this.names[i]! })).reverse();
-    this.vms.length = 0;
-    this.names.length = 0;
-    return all;
-  }
 }
 
 /**
@@ -100,7 +75,6 @@ export class Host<C extends Clock = Clock> {
   readonly httpCalls: HttpCall[] = [];
   readonly grpcCalls: GrpcCall[] = [];
   readonly foreignFunctions: Readonly<Record<string, ForeignFunction>>;
-  readonly inFlight = new InFlight();
   /** VMs made so far, and those that live. */
   readonly vmCounts = { created: 0, active: 0 };
   nextDnsToken = 1;
@@ -110,10 +84,10 @@ export class Host<C extends Clock = Clock> {
   private readonly baseVms = new Map<string, Vm>();
   private readonly vmIds = new Map<string, number>();
   private readonly faults = new Map<string, Faults>();
-  private readonly timeLimitMs: number;
+  /** See HostOptions; 0: no limit. */
+  readonly timeLimitMs: number;
   private depth = 0;
   private pending: Promise<unknown>[] = [];
-  private limiter: { sandbox: { op?: () => unknown }; script: Script } | undefined;
 
   constructor(options: HostOptions<C> = {}) {
     this.options = options;
@@ -167,55 +141,18 @@ export class Host<C extends Clock = Clock> {
     this.clock.after(0, task);
   }
 
-  /**
-   * One step of the proxy. The outermost one is under the time limit and runs, when it is done, what it posted.
-   * @param onTimeout gives the result when a module had to be ended; the VM has failed by then
-   */
-  step<T>(op: () => T, onTimeout?: () => T): T {
+  /** One step of the proxy. The outermost one runs, when it is done, what it posted. */
+  step<T>(op: () => T): T {
     if (this.depth > 0) return op();
     this.depth++;
     let result: T;
     try {
-      result = this.timeLimitMs > 0 ? this.limited(op, onTimeout) : op();
+      result = op();
     } finally {
       this.depth = 0;
     }
     if (this.clock instanceof FakeClock) this.clock.runDue();
     return result;
-  }
-
-  private limited<T>(op: () => T, onTimeout: (() => T) | undefined): T {
-    if (this.limiter === undefined) {
-      const sandbox: { op?: () => unknown } = {};
-      this.limiter = { sandbox: createContext(sandbox), script: new Script("op()") };
-    }
-    const { sandbox, script } = this.limiter;
-    sandbox.op = op;
-    try {
-      return script.runInContext(sandbox, { timeout: this.timeLimitMs }) as T;
-    } catch (error) {
-      if ((error as { code?: string }).code !== "ERR_SCRIPT_EXECUTION_TIMEOUT") throw error;
-      // Nothing between here and the module ran its `finally`: put the state right by hand.
-      const ended = this.inFlight.drain();
-      if (ended.length === 0) throw error;
-      const outer = ended.at(-1)!.name;
-      const name = ended[0]!.name === outer ? outer : `${ended[0]!.name} (called during ${outer})`;
-      for (const { vm } of ended) if (!vm.failed) vm.failOverTime(name, this.timeLimitMs);
-      if (onTimeout === undefined) return undefined as T;
-      return onTimeout();
-    } finally {
-      sandbox.op = undefined;
-    }
-  }
-
-  /** Marks work inside of a module that is not a callback (its instantiation). */
-  inCallback<T>(vm: Vm, name: string, work: () => T): T {
-    this.inFlight.push(vm, name);
-    try {
-      return work();
-    } finally {
-      this.inFlight.pop();
-    }
   }
 
   // --- VMs -----------------------------------------------------------------------------------------------------

@@ -30,12 +30,26 @@ export interface Message {
 
 const message = (): Message => ({ headers: undefined, body: new ByteBuffer(), trailers: undefined, complete: false });
 
+/** Takes messages as they leave the filters, in place of the router and the client that tests have: a real proxy's two ends. */
+export interface StreamSink {
+  upstreamHeaders(headers: HeaderMap, endStream: boolean): void;
+  upstreamData(data: Uint8Array, endStream: boolean): void;
+  upstreamTrailers(trailers: HeaderMap): void;
+  clientHeaders(headers: HeaderMap, endStream: boolean): void;
+  clientData(data: Uint8Array, endStream: boolean): void;
+  clientTrailers(trailers: HeaderMap): void;
+}
+
 export interface HttpStreamOptions {
+  /** Nothing is kept in `upstream` and `downstream` then but headers. */
+  sink?: StreamSink;
   bufferLimit: number;
   /** Route of a request; undefined: no route matches. Absent: every request has the route "". */
   route: (headers: HeaderMap, info: StreamInfo) => Route | undefined;
   /** The host that a request reaches. */
   upstream: UpstreamInfo;
+  /** What the route changes about an answer of the proxy's own. */
+  finishReply?: (headers: HeaderMap) => void;
   /** A whole request, or the part of it that got through, reached the upstream. */
   onUpstreamRequest?: () => void;
   /** A filter's full buffer has room again: more input may come. */
@@ -167,6 +181,8 @@ export class HttpStream {
   }
 
   private toUpstreamHeaders(map: HeaderMap, end: boolean): void {
+    const { sink } = this.options;
+    if (sink) return sink.upstreamHeaders(map, end);
     const route = this.route();
     if (route === undefined) {
       this.sendLocalReply(ownReply(404, "", "route_not_found"));
@@ -179,12 +195,16 @@ export class HttpStream {
   }
 
   private toUpstreamData(data: ByteBuffer, end: boolean): void {
+    const { sink } = this.options;
+    if (sink) return sink.upstreamData(taken(data), end);
     if (this.upstream.headers === undefined) return;
     this.upstream.body.move(data);
     if (end) this.upstreamComplete();
   }
 
   private toUpstreamTrailers(map: HeaderMap): void {
+    const { sink } = this.options;
+    if (sink) return sink.upstreamTrailers(map);
     if (this.upstream.headers === undefined) return;
     this.upstream.trailers = map;
     this.upstreamComplete();
@@ -238,17 +258,21 @@ export class HttpStream {
     this.responseStarted = true;
     this.info.responseCode = Number(map.get(":status") ?? this.info.responseCode ?? 0);
     this.downstream.headers = map;
+    this.options.sink?.clientHeaders(map, end);
     if (end) this.downstreamComplete();
   }
 
   private toClientData(data: ByteBuffer, end: boolean): void {
     this.info.bytesSent += data.length;
-    this.downstream.body.move(data);
+    const { sink } = this.options;
+    if (sink) sink.clientData(taken(data), end);
+    else this.downstream.body.move(data);
     if (end) this.downstreamComplete();
   }
 
   private toClientTrailers(map: HeaderMap): void {
     this.downstream.trailers = map;
+    this.options.sink?.clientTrailers(map);
     this.downstreamComplete();
   }
 
@@ -303,6 +327,7 @@ export class HttpStream {
   private buildReply(reply: LocalReplyRequest, direct: boolean): { headers: HeaderMap; body: Uint8Array } {
     this.info.responseCode = reply.status;
     const headers = HeaderMap.fromPairs([[":status", String(reply.status)]], "response");
+    this.options.finishReply?.(headers);
     const addGiven = () => {
       for (let i = 0; i < reply.headers.length; i += 2) headers.add(reply.headers[i]!, reply.headers[i + 1]!);
     };
@@ -355,6 +380,13 @@ export class HttpStream {
   get paused(): boolean {
     return !this.ended && (this.decode.paused || this.encode.paused);
   }
+}
+
+/** The bytes, out of the buffer. */
+function taken(data: ByteBuffer): Uint8Array {
+  const bytes = data.bytes();
+  data.clear();
+  return bytes;
 }
 
 function ownReply(status: number, body: string, details: string): LocalReplyRequest {

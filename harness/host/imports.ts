@@ -21,6 +21,8 @@ export type HostCalls = Record<string, HostCall>;
 
 /** WASI's ENOTCAPABLE, the answer of a restricted WASI function. */
 const WASI_NOTCAPABLE = 76;
+/** WASI's EFAULT. */
+const WASI_FAULT = 21;
 
 /** Not capabilities: always there. */
 const ALWAYS: ReadonlySet<string> = new Set(["emscripten_notify_memory_growth", "pthread_equal", "envoy_resolve_dns"]);
@@ -46,7 +48,7 @@ export function buildImports(vm: Vm): { imports: WebAssembly.Imports; memory: We
     } else {
       const isWasi = entry.module !== "env";
       const call = isWasi ? wasi[entry.name] : env[entry.name];
-      target[entry.name] = allowed(vm, entry.name) ? guard(vm, entry.name, call!) : refusal(vm, entry.name, isWasi);
+      target[entry.name] = allowed(vm, entry.name) ? guard(vm, entry.name, call!, isWasi ? WASI_FAULT : Status.InvalidMemoryAccess) : refusal(vm, entry.name, isWasi);
     }
   }
   return { imports, memory };
@@ -65,24 +67,28 @@ function refusal(vm: Vm, name: string, isWasi: boolean): HostCall {
   };
 }
 
-/** Looks at each call while that is needed (start phase, faults); costs one branch otherwise. Arity is kept for speed. */
-function guard(vm: Vm, name: string, call: HostCall): HostCall {
+/**
+ * Looks at each call while that is needed (start phase, faults), and says once when a call could not reach what its
+ * pointers name; costs two branches otherwise. Arity is kept for speed.
+ */
+function guard(vm: Vm, name: string, call: HostCall, fault: number): HostCall {
   const before = () => vm.beforeHostCall(name);
+  const after = (result: number | void) => (result === fault ? vm.complain(name, "was given memory outside of the module, or the module's allocator gave none", result) : result);
   let forced = -1;
   switch (call.length) {
     case 0:
-      return () => (vm.checked && (forced = before()) >= 0 ? forced : call());
+      return () => (vm.checked && (forced = before()) >= 0 ? forced : after(call()));
     case 1:
-      return (a) => (vm.checked && (forced = before()) >= 0 ? forced : call(a));
+      return (a) => (vm.checked && (forced = before()) >= 0 ? forced : after(call(a)));
     case 2:
-      return (a, b) => (vm.checked && (forced = before()) >= 0 ? forced : call(a, b));
+      return (a, b) => (vm.checked && (forced = before()) >= 0 ? forced : after(call(a, b)));
     case 3:
-      return (a, b, c) => (vm.checked && (forced = before()) >= 0 ? forced : call(a, b, c));
+      return (a, b, c) => (vm.checked && (forced = before()) >= 0 ? forced : after(call(a, b, c)));
     case 4:
-      return (a, b, c, d) => (vm.checked && (forced = before()) >= 0 ? forced : call(a, b, c, d));
+      return (a, b, c, d) => (vm.checked && (forced = before()) >= 0 ? forced : after(call(a, b, c, d)));
     case 5:
-      return (a, b, c, d, e) => (vm.checked && (forced = before()) >= 0 ? forced : call(a, b, c, d, e));
+      return (a, b, c, d, e) => (vm.checked && (forced = before()) >= 0 ? forced : after(call(a, b, c, d, e)));
     default:
-      return (...args) => (vm.checked && (forced = before()) >= 0 ? forced : call(...args));
+      return (...args) => (vm.checked && (forced = before()) >= 0 ? forced : after(call(...args)));
   }
 }

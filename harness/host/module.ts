@@ -5,7 +5,7 @@ import { requireProxyWasm } from "../build/inspect.ts";
 import { Symbolizer, type Symbols } from "../build/symbolize.ts";
 import { readWasm, type WasmImport } from "../build/wasm.ts";
 import { fail, SelvedgeError } from "../errors.ts";
-import { capMemory } from "./memory-limit.ts";
+import { rewriteModule, type Rewritten } from "./rewrite.ts";
 import type { AbiVersion } from "./types.ts";
 import type { GuestFunction } from "./vm.ts";
 import { wasiSignature } from "./wasi.ts";
@@ -31,9 +31,13 @@ export class WasmModule {
   private readonly functionNames: ReadonlyMap<number, string>;
   private readonly memoryExport: string | undefined;
   private readonly exportedFunctions: ReadonlySet<string>;
-  private readonly shift: { after: number; by: number };
+  /** Whether callbacks of this module can be ended from within. */
+  readonly stoppable: boolean;
+  /** Limit of linear memory in bytes: what the module declares, or the host's limit when that is lower. */
+  readonly memoryLimitBytes: number;
+  private readonly rewritten: Rewritten;
 
-  private constructor(name: string, code: Uint8Array, file: string | undefined, memoryPages: number, symbols: Symbols | undefined) {
+  private constructor(name: string, code: Uint8Array, file: string | undefined, memoryPages: number, stoppable: boolean, symbols: Symbols | undefined) {
     const inspection = located(name, () => requireProxyWasm(code, file));
     const structure = readWasm(code);
     this.name = name;
@@ -53,26 +57,35 @@ export class WasmModule {
       fail("host-no-memory", `${name}: the module exports no memory, so no host call could reach its data`, { fix: "export its memory" });
     }
     this.checkWasi();
-    const capped = capMemory(code, memoryPages);
-    this.shift = capped.shift;
+    this.memoryLimitBytes = Math.min(structure.memories[0]?.max ?? memoryPages, memoryPages) * 65536;
+    this.stoppable = stoppable;
     try {
-      this.compiled = new WebAssembly.Module(capped.code);
+      if (!WebAssembly.validate(code)) new WebAssembly.Module(code); // throws, and says where
+      this.rewritten = rewriteModule(code, { maxPages: memoryPages, stoppable });
+      this.compiled = new WebAssembly.Module(this.rewritten.code);
     } catch (error) {
       fail("host-module-invalid", `${name}: the engine refuses this module: ${(error as Error).message}`, { fix: "build the module again with a current compiler" });
+    }
+    const { unknownInstruction } = this.rewritten;
+    if (unknownInstruction !== undefined) {
+      fail("host-instruction", `${name}: the time limit does not know the instruction at byte 0x${unknownInstruction.toString(16)}, so the module could run without end`, {
+        fix: "build without experimental WebAssembly features, or load it without a limit: timeLimitMs: 0",
+      });
     }
   }
 
   /**
    * Checks and compiles.
    * @param options.name for messages; the file's name by default
+   * @param options.stoppable false: callbacks may run for ever, and the code is left as it is
    * @param options.maxMemoryPages limit of linear memory in 64 KiB pages; Envoy's 16384 (1 GiB) by default
    * @param options.symbols where traps are looked up; the source map next to `file` by default
    * @throws SelvedgeError that names the module and every import or export which no Proxy-Wasm host can link
    */
-  static load(code: Uint8Array, options: { name?: string; file?: string; maxMemoryPages?: number; symbols?: Symbols } = {}): WasmModule {
+  static load(code: Uint8Array, options: { name?: string; file?: string; maxMemoryPages?: number; stoppable?: boolean; symbols?: Symbols } = {}): WasmModule {
     const name = options.name ?? (options.file === undefined ? "module" : basename(options.file));
     const symbols = options.symbols ?? (options.file === undefined ? undefined : symbolsOf(code, options.file));
-    return new WasmModule(name, code, options.file ?? name, options.maxMemoryPages ?? maxMemoryPages, symbols);
+    return new WasmModule(name, code, options.file ?? name, options.maxMemoryPages ?? maxMemoryPages, options.stoppable ?? true, symbols);
   }
 
   private checkWasi(): void {
@@ -98,6 +111,11 @@ export class WasmModule {
     return bound;
   }
 
+  /** True for the function that only the host's copy of the module has. */
+  isOwnCheck(functionIndex: number): boolean {
+    return functionIndex === this.rewritten.checkFunction;
+  }
+
   /** Name of a function by its index, or `function[N]`. */
   functionName(index: number): string {
     return this.functionNames.get(index) ?? `function[${index}]`;
@@ -105,7 +123,7 @@ export class WasmModule {
 
   /** An offset that the engine printed, as an offset in the module's file. */
   fileOffset(offset: number): number {
-    return offset > this.shift.after ? offset - this.shift.by : offset;
+    return this.rewritten.original(offset);
   }
 }
 

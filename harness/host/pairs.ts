@@ -63,3 +63,12 @@ export function decodePairs(data: Uint8Array): string[] {
   }
   return pos === size ? flat : [];
 }
+
+/** Why `decodePairs` gives nothing; undefined: the map is well formed, and empty. */
+export function pairsProblem(data: Uint8Array): string | undefined {
+  if (data.length > PAIRS_MAX_BYTES) return `${data.length} bytes, more than ${PAIRS_MAX_BYTES}`;
+  if (data.length < 4) return `${data.length} bytes, not even a count`;
+  const count = Buffer.from(data.buffer, data.byteOffset, data.length).readUInt32LE(0);
+  if (count > PAIRS_MAX_COUNT) return `${count} pairs, more than ${PAIRS_MAX_COUNT}`;
+  return count === 0 && data.length === 4 ? undefined : `${count} pairs that do not fill ${data.length} bytes with a NUL after each name and value`;
+}

@@ -71,7 +71,7 @@ export class PluginConfig {
 
   private initialized(thread: Thread): Vm {
     const vm = new Vm(this.host, thread, this.module, this.settings, this.vmKey);
-    const ok = this.host.step(() => vm.initialize(), () => false);
+    const ok = this.host.step(() => vm.initialize());
     if (!ok) {
       const why = vm.trap === undefined ? "" : `: ${vm.trap.message}`;
       const restricted = /restricted_callback/.test(why);
@@ -110,21 +110,18 @@ export class PluginConfig {
   /** on_context_create, on_vm_start and on_configure of this plugin in a VM. */
   private tryStart(vm: Vm, canary: boolean): RootContext | undefined {
     const { plugin } = this;
-    return this.host.step<RootContext | undefined>(
-      () => {
-        let root = vm.roots.get(plugin.key);
-        if (root !== undefined) root.onStart(plugin);
-        else {
-          root = new RootContext(vm, vm.allocateContextId(), plugin);
-          vm.contexts.set(root.id, root);
-          vm.roots.set(plugin.key, root);
-          if (!root.onStart(plugin)) return this.reject(vm, "proxy_on_vm_start", canary ? "Failed to start base Wasm" : "Failed to start thread-local Wasm");
-        }
-        if (!root.onConfigure(plugin)) return this.reject(vm, "proxy_on_configure", canary ? "Failed to configure base Wasm plugin" : "Failed to configure thread-local Wasm plugin");
-        return root; // also when on_context_create has trapped: the filter has failed then, but Envoy takes it
-      },
-      () => this.reject(vm, vm.trap?.callback ?? "proxy_on_configure", "Failed to configure Wasm plugin"),
-    );
+    return this.host.step<RootContext | undefined>(() => {
+      let root = vm.roots.get(plugin.key);
+      if (root !== undefined) root.onStart(plugin);
+      else {
+        root = new RootContext(vm, vm.allocateContextId(), plugin);
+        vm.contexts.set(root.id, root);
+        vm.roots.set(plugin.key, root);
+        if (!root.onStart(plugin)) return this.reject(vm, "proxy_on_vm_start", canary ? "Failed to start base Wasm" : "Failed to start thread-local Wasm");
+      }
+      if (!root.onConfigure(plugin)) return this.reject(vm, "proxy_on_configure", canary ? "Failed to configure base Wasm plugin" : "Failed to configure thread-local Wasm plugin");
+      return root; // also when on_context_create has trapped: the filter has failed then, but Envoy takes it
+    });
   }
 
   private reject(vm: Vm, callback: string, message: string): undefined {

@@ -1,6 +1,5 @@
 import { fastAttribute, rootAttribute } from "./attributes.ts";
 import type { HostCalls } from "./imports.ts";
-import type { RootContext } from "./root-context.ts";
 import { member, serialize, type Value } from "./values.ts";
 import { Status } from "./types.ts";
 import type { Context } from "./context.ts";
@@ -69,7 +68,7 @@ function setState(context: Context, path: string, value: Uint8Array): number {
     known.value = value;
     return Status.Ok;
   }
-  const prototype = (context.root as RootContext).prototypes?.get(path);
+  const prototype = context.root.prototypes?.get(path);
   state.set(key, { from: "wasm", value, type: prototype?.type ?? "bytes", readonly: prototype?.readonly ?? false }, prototype?.span === "connection");
   return Status.Ok;
 }

@@ -8,13 +8,6 @@ import type { Plugin } from "./plugin.ts";
 import type { Timer } from "./time.ts";
 import type { Vm } from "./vm.ts";
 
-/** What `declare_property` said about a name. */
-export interface StatePrototype {
-  readonly: boolean;
-  type: "bytes" | "string" | "protobuf" | "flatbuffers";
-  span: "filterChain" | "request" | "connection";
-}
-
 /** Answer to an HTTP callout as the module sees it. */
 export interface CallResponse {
   headers: HeaderMap;
@@ -30,7 +23,6 @@ export class RootContext extends Context implements CalloutView {
   httpCallResponse: CallResponse | undefined;
   statusCode = 0;
   statusMessage = "";
-  readonly prototypes = new Map<string, StatePrototype>();
   /** Callouts that have not answered yet, by token. */
   readonly httpCalls = new Map<number, Timer | undefined>();
   readonly grpcCalls = new Map<number, PendingGrpc>();

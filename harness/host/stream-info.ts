@@ -147,6 +147,8 @@ export class StreamInfo {
   protocol: string;
   metadata: Record<string, Json> = {};
   route: Route | undefined;
+  /** Cluster of a TCP connection; an HTTP stream's is its route's. */
+  cluster: string | undefined;
   /** Known once the request is on its way there. */
   upstream: UpstreamInfo | undefined;
   responseCode: number | undefined;

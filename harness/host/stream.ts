@@ -308,16 +308,9 @@ export class Stream {
     return new Decision(http, "downstream", action);
   }
 
-  /** Runs a step of the stream; a module that takes too long leaves a 503 or a broken stream. */
   private step(op: () => void): void {
-    const { host } = this.filter;
-    host.step(op, () => {
-      this.http.decode.running = 0;
-      this.http.encode.running = 0;
-      this.http.decode.aborted = false;
-      this.http.sendFailureReply();
-    });
-    this.feedWaiting();
+    this.filter.host.step(op);
+    if (this.waiting.length > 0) this.feedWaiting();
   }
 
   private feedWaiting(): void {

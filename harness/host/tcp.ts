@@ -70,6 +70,12 @@ class TcpContext extends Context {
   }
 }
 
+/** A TCP connection: its ends, and where it goes. */
+export interface TcpInit extends ConnectionInit {
+  /** Cluster that `tcp_proxy` chooses, for `xds.cluster_name`. */
+  cluster?: string;
+}
+
 /**
  * A TCP connection through a filter that is used as a network filter; see `Filter.tcp`.
  * @example
@@ -87,10 +93,14 @@ export class TcpConnection {
   private readonly read = new ByteBuffer();
   private readonly forwarded = new ByteBuffer();
   private readonly written = new ByteBuffer();
+  /** What the upstream sent and a filter holds. */
+  private readonly toWrite = new ByteBuffer();
   private stopped = false;
+  private readEnded = false;
+  private clientClosed = false;
   private upstreamClosed = false;
 
-  constructor(filter: Filter, init: ConnectionInit, worker: number) {
+  constructor(filter: Filter, init: TcpInit, worker: number) {
     const { host } = filter;
     this.filter = filter;
     this.connection = new Connection(init, host.nextConnectionId++);
@@ -106,10 +116,11 @@ export class TcpConnection {
       this.context!.create();
       this.stopped = this.context!.callback("proxy_on_new_connection");
     });
+    this.info.cluster = init.cluster;
   }
 
   private step(op: () => void): void {
-    this.filter.host.step(op, () => this.closeBy("failure"));
+    this.filter.host.step(op);
   }
 
   /** Bytes that went on to the upstream so far. */
@@ -122,10 +133,11 @@ export class TcpConnection {
     return this.written.bytes();
   }
 
-  /** The client sends. Bytes of a stopped filter are kept, and shown again with what comes next. */
+  /** The client sends, or ends its side. Bytes of a stopped filter are kept, and shown again with what comes next. */
   data(bytes: string | Uint8Array, end = false): void {
     if (this.closedBy !== undefined) return;
     this.read.add(toBytes(bytes));
+    this.readEnded ||= end;
     this.step(() => this.passRead(end));
   }
 
@@ -134,36 +146,50 @@ export class TcpConnection {
     if (context !== undefined) {
       context.downstream = this.read;
       this.stopped = context.callback("proxy_on_downstream_data", this.read.length, end ? 1 : 0);
-      if (this.stopped) return;
+      if (this.stopped || this.isClosed) return;
       context.downstream = undefined;
     }
+    this.forward();
+  }
+
+  private forward(): void {
     this.forwarded.move(this.read);
+    if (!this.readEnded) return;
+    this.clientClosed = true;
+    if (this.upstreamClosed) this.closeBy("client");
   }
 
   /** Reading goes on after the filter that stopped it. */
   continueReading(): void {
     if (!this.stopped) return;
     this.stopped = false;
-    this.forwarded.move(this.read);
+    this.forward();
   }
 
-  /** The upstream sends. */
+  /** The upstream sends, or ends its side. Bytes of a stopped filter are shown again with what comes next. */
   upstreamData(bytes: string | Uint8Array, end = false): void {
     if (this.closedBy !== undefined) return;
-    const data = new ByteBuffer(toBytes(bytes));
-    this.step(() => {
-      const { context } = this;
-      if (context !== undefined) {
-        context.upstream = data;
-        if (context.callback("proxy_on_upstream_data", data.length, end ? 1 : 0)) return;
-        context.upstream = undefined;
-      }
-      this.written.move(data);
-      if (end && context !== undefined) {
-        context.callback("proxy_on_upstream_connection_close", PeerType.Unknown);
-        this.upstreamClosed = true;
-      }
-    });
+    this.toWrite.add(toBytes(bytes));
+    this.step(() => this.passWrite(end));
+  }
+
+  private passWrite(end: boolean): void {
+    const { context } = this;
+    if (context !== undefined) {
+      context.upstream = this.toWrite;
+      if (context.callback("proxy_on_upstream_data", this.toWrite.length, end ? 1 : 0) || this.isClosed) return;
+      context.upstream = undefined;
+    }
+    this.written.move(this.toWrite);
+    if (!end) return;
+    context?.callback("proxy_on_upstream_connection_close", PeerType.Unknown);
+    this.upstreamClosed = true;
+    if (this.clientClosed) this.closeBy("envoy");
+  }
+
+  /** Read anew: a callback may have closed the connection. */
+  private get isClosed(): boolean {
+    return this.closedBy !== undefined;
   }
 
   /** The client closes the connection. */
@@ -180,6 +206,11 @@ export class TcpConnection {
     if (context === undefined) return;
     if (!context.vm.failed) context.callback("proxy_on_downstream_connection_close", by === "client" ? PeerType.Remote : PeerType.Local);
     context.finish();
+  }
+
+  /** True when the end of the client's side has reached the upstream. */
+  get downstreamEnded(): boolean {
+    return this.clientClosed;
   }
 
   /** True when the upstream has ended its side. */

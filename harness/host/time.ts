@@ -30,6 +30,9 @@ interface Entry {
 /** 2026-01-01T00:00:00Z, where a fake clock starts unless told otherwise. */
 export const DEFAULT_EPOCH_MS = Date.UTC(2026, 0, 1);
 
+/** What a fake clock's monotonic time starts at, as if the machine had been up for an hour: Go refuses to start at 0. */
+const UPTIME_NS = 3_600_000_000_000n;
+
 /**
  * A clock that a test drives.
  * @example
@@ -58,7 +61,7 @@ export class FakeClock implements Clock {
   }
 
   monotonicNs(): bigint {
-    this.cachedMonotonic ??= toNs(this.elapsed);
+    this.cachedMonotonic ??= UPTIME_NS + toNs(this.elapsed);
     return this.cachedMonotonic;
   }
 

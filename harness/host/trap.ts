@@ -39,6 +39,7 @@ export function describeTrap(module: WasmModule, callback: string, error: unknow
     const match = FRAME.exec(line);
     if (match === null || frames.length === MAX_FRAMES) continue;
     const functionIndex = Number(match[1]);
+    if (module.isOwnCheck(functionIndex)) continue;
     const offset = module.fileOffset(parseInt(match[2]!, 16));
     const symbol = module.symbols?.symbolize(offset);
     frames.push({ offset, functionIndex, name: symbol?.function ?? module.functionName(functionIndex), ...(symbol?.where && { where: symbol.where }), ...(symbol?.near && { near: true }) });

@@ -81,8 +81,8 @@ export function serialize(value: Value): string | Uint8Array | undefined {
   }
 }
 
-/** Lists are pairs whose second half is empty. */
-function serializePairs(entries: readonly (readonly [string | Value, Value | undefined])[]): Uint8Array | undefined {
+/** Entries as pairs; lists are pairs whose second half is empty. Undefined: one has no such form. */
+export function serializePairs(entries: readonly (readonly [string | Value, Value | undefined])[]): Uint8Array | undefined {
   const pairs: [string, string][] = [];
   for (const [key, value] of entries) {
     const left = typeof key === "string" ? key : serialize(key);

@@ -1,13 +1,15 @@
-import type { Compiled } from "./cel.ts";
 import { Context } from "./context.ts";
+import { Deadline } from "./deadline.ts";
 import type { Faults } from "./faults.ts";
 import type { Host } from "./host.ts";
 import { buildImports } from "./imports.ts";
 import { GuestMemory } from "./memory.ts";
 import type { CallbackName, WasmModule } from "./module.ts";
+import { decodePairs, pairsProblem } from "./pairs.ts";
 import type { RootContext } from "./root-context.ts";
 import type { Metric } from "./stats.ts";
 import type { Thread } from "./thread.ts";
+import { DEADLINE_EXPORT, START_EXPORT } from "./rewrite.ts";
 import { describeTrap, type Trap } from "./trap.ts";
 import type { FailState } from "./types.ts";
 
@@ -49,8 +51,6 @@ export class Vm {
   /** Metrics by id; the low two bits of an id say the kind. */
   readonly metrics = new Map<number, Metric>();
   readonly nextMetricId = [0, 1, 2];
-  /** CEL expressions by token; undefined: deleted. */
-  readonly expressions: (Compiled | undefined)[] = [];
   readonly nextCallId = [0, 1, 2];
   /** Context whose callback runs, and the one that it asked to act as (0: itself). */
   current: Context | undefined;
@@ -65,10 +65,14 @@ export class Vm {
   callbacks!: Record<CallbackName, GuestFunction | undefined>;
   onRuntimeError: (() => void) | undefined;
 
+  /** Name of the callback that runs now, "" between callbacks. */
+  private running = "";
+  readonly deadline: Deadline;
   private nextContextId = 1;
   private allocate: GuestFunction | undefined;
   private allocatorName = "malloc";
   private restricted: ReadonlySet<string> | undefined;
+  private readonly complaints = new Set<string>();
   private readonly afterCall: (() => void)[] = [];
   private exports: WebAssembly.Exports = {};
 
@@ -78,6 +82,7 @@ export class Vm {
     this.module = module;
     this.settings = settings;
     this.key = key;
+    this.deadline = new Deadline(host.timeLimitMs);
     this.vmContext = new Context(this, 0, undefined, undefined);
     this.contexts.set(0, this.vmContext);
     this.faults = host.faultsFor(this);
@@ -92,25 +97,31 @@ export class Vm {
   initialize(): boolean {
     let instance: WebAssembly.Instance;
     const { imports, memory } = buildImports(this);
-    // Envoy crashes when the start section calls the host, so it is refused here; a start section that only
-    // computes is fine.
-    const start = this.module.startSection;
     try {
-      this.restrict(start ? new Set() : undefined);
-      instance = this.host.inCallback(this, start ? "the start section" : "instantiation", () => new WebAssembly.Instance(this.module.compiled, imports));
+      instance = new WebAssembly.Instance(this.module.compiled, imports);
     } catch (error) {
-      this.recordTrap(start ? "start section" : "instantiation", error);
+      this.recordTrap("instantiation", error);
       this.fail("unableToInitializeCode", `Failed to create new Wasm instance: ${(error as Error).message}`);
       return false;
-    } finally {
-      this.restrict(undefined);
     }
     this.exports = instance.exports;
     this.host.instantiated(this.exports, this.module);
     this.memory = new GuestMemory((memory ?? this.module.exportedMemory(instance)) as WebAssembly.Memory);
+    const deadline = this.exports[DEADLINE_EXPORT];
+    if (deadline !== undefined) this.deadline.connect(deadline as WebAssembly.Table);
+    this.runStartSection();
+    if (this.failed) return false;
     this.bindExports();
     this.start();
     return !this.failed;
+  }
+
+  /** Envoy crashes when the start section calls the host, so that is refused here; one that only computes is fine. */
+  private runStartSection(): void {
+    if (!this.module.startSection) return;
+    this.restrict(new Set());
+    this.invoke("the start section", this.exports[START_EXPORT] as GuestFunction, this.vmContext);
+    this.restrict(undefined);
   }
 
   private bindExports(): void {
@@ -143,28 +154,39 @@ export class Vm {
 
   /** Calls a function of the module with `context` as the current one. A trap fails the VM and gives 0. */
   invoke(name: string, fn: GuestFunction, context: Context, a = 0, b = 0, c = 0, d = 0, e = 0): number {
-    const previous = this.current;
-    const previousEffective = this.effectiveId;
+    const { current, effectiveId, running } = this;
     this.current = context;
     this.effectiveId = 0;
-    const inFlight = this.host.inFlight;
-    inFlight.push(this, name);
+    this.running = name;
+    if (running === "") this.deadline.restart();
     try {
       if (this.faults !== undefined) this.faults.beforeCallback(name);
       return fn(a, b, c, d, e);
     } catch (error) {
-      this.recordTrap(name, error);
+      this.recordTrap(running === "" || !this.deadline.passed ? name : `${name} (called during ${running})`, error);
       this.fail("runtimeError", this.trap!.message);
       return 0;
     } finally {
-      inFlight.pop();
-      this.current = previous;
-      this.effectiveId = previousEffective;
+      this.current = current;
+      this.effectiveId = effectiveId;
+      this.running = running;
     }
   }
 
+  /** Keeps why the module stopped; of several traps (an allocator's, then its caller's) the first. */
   private recordTrap(name: string, error: unknown): void {
-    this.trap = describeTrap(this.module, name, error);
+    if (this.trap !== undefined) return;
+    const trap = describeTrap(this.module, name, error);
+    const why = this.deadline.passed
+      ? `ran for more than ${this.deadline.limitMs} ms and was ended`
+      : this.memory !== undefined && this.memory.size >= this.module.memoryLimitBytes
+        ? `${trap.reason} (its memory had reached the limit of ${this.module.memoryLimitBytes} bytes)`
+        : undefined;
+    if (why !== undefined) {
+      trap.message = trap.message.replace(/ failed: .*/, () => ` failed: ${why} (module ${this.module.name})`);
+      trap.reason = why;
+    }
+    this.trap = trap;
   }
 
   /** The context that host calls act on: the effective one when the module set it and it still exists. */
@@ -238,27 +260,27 @@ export class Vm {
     return this.faults === undefined ? -1 : this.faults.beforeHostCall(name);
   }
 
+  /** Says what is wrong with a host call that Envoy answers without a word: once for each call. */
+  complain<T>(call: string, what: string, result: T): T {
+    if (!this.complaints.has(call)) {
+      this.complaints.add(call);
+      this.host.log("warn", `${this.module.name}: ${call} ${what} (said once)`, this.current?.plugin, this.thread.name, "host");
+    }
+    return result;
+  }
+
+  /** Flat entries that the module wrote; malformed or oversized ones are none, as in Envoy. */
+  pairs(call: string, data: Uint8Array): string[] {
+    const flat = decodePairs(data);
+    if (flat.length > 0 || data.length === 0) return flat;
+    const problem = pairsProblem(data);
+    return problem === undefined ? flat : this.complain(call, `was given headers that count as none: ${problem}`, flat);
+  }
+
   /** Marks the VM as failed: no callback runs any more. */
   fail(state: FailState, message: string): void {
     this.host.log("error", message, this.current?.plugin, this.thread.name, "host");
     this.failState = state;
     if (state === "runtimeError") this.onRuntimeError?.();
-  }
-
-  /** Marks the VM as failed because a callback ran for too long and was ended from outside. */
-  failOverTime(callback: string, limitMs: number): void {
-    this.current = undefined;
-    this.effectiveId = 0;
-    this.afterCall.length = 0;
-    this.stopIteration = false;
-    this.restrict(undefined);
-    this.trap = {
-      module: this.module.name,
-      callback,
-      reason: `ran for more than ${limitMs} ms and was ended`,
-      frames: [],
-      message: `Function: ${callback} failed: ran for more than ${limitMs} ms and was ended (module ${this.module.name})`,
-    };
-    this.fail("runtimeError", this.trap.message);
   }
 }

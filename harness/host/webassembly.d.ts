@@ -17,6 +17,7 @@ declare namespace WebAssembly {
   }
   class Table {
     constructor(descriptor: { initial: number; maximum?: number; element: "anyfunc" | "externref" });
+    set(index: number, value: unknown): void;
   }
   class RuntimeError extends Error {}
   class CompileError extends Error {}

@@ -42,6 +42,8 @@ export async function runNode(dir: string, options: RunOptions = {}): Promise<nu
   const interruption = watchInterruption();
   const progress = new Progress(options.stderr ?? process.stderr);
   try {
+    // First of all, and where JSON on standard output stays JSON.
+    if (options.engine === "host") (options.stderr ?? process.stderr).write(`${(await import("../serve/index.ts")).TRYING_OUT}\n`);
     const prepared = await prepare(dir, options, (text) => progress.step(text));
     const upstreams = await startUpstreams(prepared.scenario?.upstreams ?? []);
     try {
@@ -77,9 +79,8 @@ interface Serving {
 }
 
 async function serve({ dir, options, prepared, progress, interruption }: Serving): Promise<number> {
-  const { bootstrap, envoy, scenario, authority } = prepared;
-  progress.step(`Starting Envoy ${envoy.version}`);
-  const running = await startEnvoy({ config: bootstrap, envoy, ...(options.concurrency !== undefined && { concurrency: options.concurrency }) });
+  const { bootstrap, scenario, authority } = prepared;
+  const running = await start(prepared, options, progress);
   const stopWatching = watchTraps(running, modulesIn(bootstrap), (trap) => {
     progress.done();
     (options.stderr ?? process.stderr).write(`A filter trapped: ${trap}\n`);
@@ -101,6 +102,16 @@ async function serve({ dir, options, prepared, progress, interruption }: Serving
     await running.stop();
     stopWatching();
   }
+}
+
+async function start({ bootstrap, envoy }: Prepared, { concurrency }: RunOptions, progress: Progress): Promise<RunningEnvoy> {
+  if (!envoy) {
+    const { startHostEngine } = await import("../serve/index.ts");
+    progress.step("Starting the host engine");
+    return startHostEngine({ config: bootstrap });
+  }
+  progress.step(`Starting Envoy ${envoy.version}`);
+  return startEnvoy({ config: bootstrap, envoy, ...(concurrency !== undefined && { concurrency }) });
 }
 
 /** Says what the run showed and what can be tried. */

@@ -31,19 +31,22 @@ interface Entry {
 
 export async function play({ dir, prepared, running, progress, signal }: Play): Promise<RunResult> {
   const { scenario, composition, envoy } = prepared;
-  const before = processUsage(running.pid);
+  // In the host engine's process runs everything else of this too: what it costs says nothing.
+  const usage = (): ReturnType<typeof processUsage> => (envoy ? processUsage(running.pid) : undefined);
+  const before = usage();
   const entries = await sendAll({ dir, prepared, running, progress, signal });
-  const after = processUsage(running.pid);
+  const after = usage();
   const answered = entries.reduce((total, { result }) => total + answers(result), 0);
 
-  progress.step("Reading the metrics back from Envoy");
+  progress.step(`Reading the metrics back from ${envoy ? "Envoy" : "the host engine"}`);
   const telemetry = countsRequests(prepared) ? await readTelemetry(running, answered, signal) : undefined;
   const refused = entries.reduce((total, { result }) => total + result.outcomes.refuse, 0);
   const modules = new Map(composition.plugins.map(({ kind, module }) => [`${kind}.wasm`, module]));
   return runResult({
     folder: dir,
     scenario: scenario.name,
-    envoy: { version: envoy.version },
+    engine: envoy ? "envoy" : "host",
+    ...(envoy && { envoy: { version: envoy.version } }),
     traffic: entries.map(({ traffic, result, decisions }) => trafficRow(traffic, result, decisions)),
     canaries: entries.flatMap(({ traffic, result }) => (isCanary(traffic) ? [canaryRow(traffic, result)] : [])),
     ...(telemetry && { telemetry }),

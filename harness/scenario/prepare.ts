@@ -15,14 +15,19 @@ import { findScenario, resolveScenario, TRUST_DOMAIN } from "./resolve.ts";
 import { checkUpstreamPorts } from "./upstreams.ts";
 
 export interface PrepareOptions {
+  /** What serves: an Envoy, which is looked for, or harness/serve. Default envoy. */
+  engine?: Engine;
   /** Value of `--envoy`. */
   envoy?: string;
   /** What `composeEnvoy` is told; modules are looked for in the package's `dist` unless it says otherwise. */
   compose?: Partial<ComposeOptions>;
 }
 
+export type Engine = "envoy" | "host";
+
 export interface Prepared {
-  envoy: EnvoyBinary;
+  /** Absent where the host engine serves. */
+  envoy?: EnvoyBinary;
   composition: Composition;
   /** What to start Envoy with. */
   bootstrap: Bootstrap;
@@ -61,7 +66,7 @@ export function readFolder(dir: string, options: Pick<PrepareOptions, "compose">
 export async function prepare(dir: string, options: PrepareOptions, step: (text: string) => void): Promise<Prepared> {
   step(`Reading ${dir}`);
   const { policies, scenario, plan } = readFolder(dir, options);
-  const envoy = await findEnvoy({ ...(options.envoy !== undefined && { flag: options.envoy }), onProgress: step });
+  const envoy = options.engine === "host" ? undefined : await lookForEnvoy(options, step);
   if (plan) {
     step("Making certificates");
     await issueCertificates(plan);
@@ -69,7 +74,7 @@ export async function prepare(dir: string, options: PrepareOptions, step: (text:
   step("Composing the configuration");
   const composition = composeEnvoy(policies, {
     moduleDir: join(packageRoot, "dist"),
-    envoyVersion: envoy.version,
+    ...(envoy && { envoyVersion: envoy.version }),
     ...options.compose,
     trustDomain: scenario?.trustDomain ?? options.compose?.trustDomain ?? TRUST_DOMAIN,
   });
@@ -78,16 +83,31 @@ export async function prepare(dir: string, options: PrepareOptions, step: (text:
 
   step("Looking for free ports");
   throwErrors([...(await checkUpstreamPorts(scenario?.upstreams ?? [])), ...(await checkPorts(bootstrap))]);
-  step(`Letting Envoy ${envoy.version} validate the configuration`);
-  throwErrors(await validateConfig(bootstrap, { envoy }));
+  if (envoy) {
+    step(`Letting Envoy ${envoy.version} validate the configuration`);
+    throwErrors(await validateConfig(bootstrap, { envoy }));
+  } else {
+    const { checkHostEngine } = await import("../serve/index.ts");
+    throwErrors(await checkHostEngine(bootstrap));
+  }
   return {
-    envoy,
+    ...(envoy && { envoy }),
     composition,
     bootstrap,
     warnings: composition.findings,
     ...(scenario && { scenario }),
     ...(plan && { authority: plan.authority }),
   };
+}
+
+/** @throws SelvedgeError `envoy-not-found`, with what can be run without one */
+async function lookForEnvoy(options: PrepareOptions, step: (text: string) => void): Promise<EnvoyBinary> {
+  try {
+    return await findEnvoy({ ...(options.envoy !== undefined && { flag: options.envoy }), onProgress: step });
+  } catch (error) {
+    if (!(error instanceof SelvedgeError) || error.code !== "envoy-not-found") throw error;
+    throw new SelvedgeError(error.findings.map((finding) => (finding.code === "envoy-not-found" ? { ...finding, fix: `${finding.fix}; to try things out without one: \`--engine host\`` } : finding)));
+  }
 }
 
 function throwErrors(findings: Finding[]): void {

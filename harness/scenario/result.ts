@@ -66,7 +66,9 @@ export interface Footprint {
 export interface RunResult {
   folder: string;
   scenario: string;
-  envoy: { version: string };
+  engine: "envoy" | "host";
+  /** Absent where the host engine served. */
+  envoy?: { version: string };
   traffic: TrafficRow[];
   canaries: CanaryRow[];
   telemetry?: TelemetryResult;

@@ -17,10 +17,10 @@ export interface SummaryOptions {
 export function renderSummary(result: RunResult, options: SummaryOptions = {}): string {
   const colors = pc.createColors(options.color ?? false);
   const sections = [
-    [colors.bold(`${result.scenario} · ${result.folder} · Envoy ${result.envoy.version}`)],
+    [colors.bold(`${result.scenario} · ${result.folder} · ${result.envoy ? `Envoy ${result.envoy.version}` : "host engine, for trying out"}`)],
     authorization(result.traffic, colors),
     ...result.canaries.map((row) => canary(row, colors)),
-    result.telemetry ? latencies(result.telemetry, colors) : [],
+    result.telemetry ? latencies(result.telemetry, result.engine, colors) : [],
     footprint(result.footprint, colors),
     verdict(result, colors),
   ];
@@ -88,7 +88,7 @@ function canary(row: CanaryRow, colors: Colors): string[] {
   return [heading(`Canary ${row.route}`, `${scale}, ${stay} ${verdictMark}`, colors), ...indent(lines)];
 }
 
-function latencies({ answered, counted, edges, problem }: TelemetryResult, colors: Colors): string[] {
+function latencies({ answered, counted, edges, problem }: TelemetryResult, engine: RunResult["engine"], colors: Colors): string[] {
   const lines = table(
     [{ shrink: { order: 0, least: 14 } }, {}, { shrink: { order: 1, least: 14 } }, { align: "right" }, { align: "right" }, { align: "right" }, { align: "right" }, { align: "right" }, { align: "right" }],
     [
@@ -106,7 +106,7 @@ function latencies({ answered, counted, edges, problem }: TelemetryResult, color
     WIDTH - INDENT,
   );
   const count = `${counted} of ${answered} requests counted ${problem === undefined ? colors.green("✓") : colors.red("✗")}`;
-  return [heading("Latency, from Envoy's /stats/prometheus", count, colors), ...indent(lines)];
+  return [heading(`Latency, from ${engine === "envoy" ? "Envoy's" : "the host engine's"} /stats/prometheus`, count, colors), ...indent(lines)];
 }
 
 function errorRate(errors: number, answered: number, colors: Colors): Cell {

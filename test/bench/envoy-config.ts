@@ -48,7 +48,7 @@ export function benchBootstrap({ listeners, directory, upstreamPort }: BenchBoot
 
 /** The backends: an Envoy of its own that answers at once, without TLS, HTTP/2. */
 export function upstreamBootstrap(): Bootstrap {
-  const hcm = httpConnectionManager({ name: "upstream", filters: [], routes: routes([{ name: "all", match: { prefix: "/" }, direct_response: { status: 200 } }]), accessLog: false });
+  const hcm = httpConnectionManager({ name: "upstream", filters: [], routes: routes([{ name: "all", match: { prefix: "/" }, direct_response: { status: 200 } }]) });
   return clean({
     stats_flush_interval: "299s",
     static_resources: { listeners: [{ name: "upstream", address: socketAddress("127.0.0.1", 0), filter_chains: [{ filters: [hcm] }] }] },
@@ -64,7 +64,7 @@ function listener({ name, filters, routing }: ListenerSpec, directory: string): 
       {
         filters: [
           extension("envoy.filters.network.set_filter_state", "envoy.extensions.filters.network.set_filter_state.v3.Config", { on_downstream_tls_handshake: [peer] }),
-          httpConnectionManager({ name, filters, routes: routes(routesOf(routing, (arm) => clusterName(name, arm))), accessLog: false }),
+          httpConnectionManager({ name, filters, routes: routes(routesOf(routing, (arm) => clusterName(name, arm))) }),
         ],
         transport_socket: {
           name: "envoy.transport_sockets.tls",

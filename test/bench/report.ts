@@ -1,6 +1,7 @@
 import { bytes, table } from "../../harness/cli/output.ts";
 import type { Footprint } from "./footprint.ts";
 import type { BenchResult } from "./index.ts";
+import type { HostRate } from "./host.ts";
 import type { LimitResult, VariantResult } from "./results.ts";
 
 /** Above this the machine was too busy for small differences. */
@@ -9,7 +10,7 @@ const CONFIGURE_LIMIT_MS = 150;
 
 /** The whole result for a person. */
 export function formatReport(result: BenchResult): string {
-  const { machine, envoy, rounds, variants, limits, modules, footprint, noise } = result;
+  const { machine, envoy, rounds, variants, limits, modules, footprint, noise, host } = result;
   const sections = [
     `CPU per request of the Envoy process: Envoy ${envoy.version}, one worker, HTTP/2 over mutual TLS, ${rounds} interleaved rounds\n${machine.cpu} × ${machine.cores}, ${machine.kernel}, CPU time from ${result.source}`,
     variantTable(variants),
@@ -18,7 +19,15 @@ export function formatReport(result: BenchResult): string {
   if (noise > NOISY) sections.push(`The machine was busy: a request without any filter varied by ${percent(noise)} (interquartile range). Repeat on an idle one before trusting small differences.`);
   if (modules.length) sections.push(`Modules\n${table(["MODULE", "SIZE", "GZIP", "CALLBACKS"], modules.map(({ name, sizes, callbacks }) => [name, bytes(sizes.raw), bytes(sizes.gzip), callbacks.map((callback) => callback.replace(/^proxy_(on_)?/, "")).join(" ")]), [1, 2])}`);
   if (footprint) sections.push(`Start and memory\n${footprintTable(footprint)}`);
+  if (host) sections.push(formatHost(host));
   return sections.join("\n\n");
+}
+
+/** The Node host, in times per second of this process's CPU. */
+export function formatHost(rates: readonly HostRate[]): string {
+  const count = (value: number): string => Math.round(value).toLocaleString("en");
+  const rows = rates.map(({ id, what, perSecond, atLeast, verdict }) => [id, what, count(perSecond.median), `${count(perSecond.low)} … ${count(perSecond.high)}`, atLeast === undefined ? "" : `≥ ${count(atLeast)}`, verdict ?? ""]);
+  return `The Node host, on Node's WebAssembly, time limit on\n${table(["", "", "A CPU SECOND", "QUARTILES", "LIMIT", ""], rows, [2, 3, 4])}`;
 }
 
 function variantTable(variants: readonly VariantResult[]): string {

@@ -1,4 +1,5 @@
 import { writeFileSync } from "node:fs";
+import { Agent } from "node:http";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startEnvoy, type EnvoyBinary } from "../../harness/envoy/index.ts";
@@ -10,7 +11,7 @@ const wasmType = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
 const text = (value: string) => ({ "@type": "type.googleapis.com/google.protobuf.StringValue", value });
 
 /** Envoy's plugin configuration of a scenario. */
-function plugin(scenario: Scenario, file: string): object {
+export function plugin(scenario: Scenario, file: string): object {
   return {
     name: scenario.id,
     root_id: scenario.id,
@@ -74,7 +75,8 @@ function listener(scenario: Scenario, file: string): object {
   };
 }
 
-function cluster(name: string, port: number, http2 = false): object {
+/** A cluster of one host on 127.0.0.1. */
+export function cluster(name: string, port: number, http2 = false): object {
   return {
     name,
     type: "STATIC",
@@ -102,10 +104,10 @@ export function bootstrap(scenarios: readonly Scenario[], files: ReadonlyMap<str
 }
 
 /**
- * Runs scenarios in one Envoy with one worker.
+ * Runs scenarios in one Envoy.
  * @param onHost what the host saw: where a client had no answer there, it gives up early here, and waits long elsewhere
  */
-export async function runOnEnvoy(envoy: EnvoyBinary, scenarios: readonly Scenario[], modules: ReadonlyMap<string, Uint8Array>, onHost: ReadonlyMap<string, Observations>): Promise<Map<string, Observations>> {
+export async function runOnEnvoy(envoy: EnvoyBinary, scenarios: readonly Scenario[], modules: ReadonlyMap<string, Uint8Array>, onHost: ReadonlyMap<string, Observations>, workers = 1): Promise<Map<string, Observations>> {
   const results = new Map<string, Observations>(scenarios.map((scenario) => [scenario.id, new Map()]));
   const directory = temporaryDirectory("conformance");
   const peers = await startPeers(scenarios, results);
@@ -115,15 +117,18 @@ export async function runOnEnvoy(envoy: EnvoyBinary, scenarios: readonly Scenari
       files.set(name, join(directory.path, `${name}.wasm`));
       writeFileSync(files.get(name)!, code);
     }
-    const running = await startEnvoy({ envoy, config: bootstrap(scenarios, files, peers) as never, concurrency: 1, logLevel: "warning", componentLogLevel: "wasm:info" });
+    const running = await startEnvoy({ envoy, config: bootstrap(scenarios, files, peers) as never, concurrency: workers, logLevel: "warning", componentLogLevel: "wasm:info" });
     try {
       await Promise.all(
         scenarios.map(async (scenario) => {
           const port = await running.port(scenario.id);
+          const agent = scenario.oneConnection === true && new Agent({ keepAlive: true, maxSockets: 1 });
           for (const [index, request] of (scenario.requests ?? []).entries()) {
+            if (request.waitMs) await sleep(request.waitMs);
             const hangs = onHost.get(scenario.id)?.get(`client.${index}`)?.[0] === NO_ANSWER;
-            await send(port, scenario, { ...request, giveUpMs: hangs ? (request.giveUpMs ?? 1000) : 15_000 }, index, results.get(scenario.id)!);
+            await send(port, scenario, { ...request, giveUpMs: hangs ? (request.giveUpMs ?? 1000) : 15_000 }, index, results.get(scenario.id)!, agent);
           }
+          if (agent) agent.destroy();
           if (scenario.afterMs) await sleep(scenario.afterMs + 200);
         }),
       );
@@ -141,7 +146,7 @@ export async function runOnEnvoy(envoy: EnvoyBinary, scenarios: readonly Scenari
 }
 
 /** Log lines of modules: `… wasm log plugin root vm: P|name|…`, of root contexts without the plugin. */
-function collect(log: string, results: ReadonlyMap<string, Observations>): void {
+export function collect(log: string, results: ReadonlyMap<string, Observations>): void {
   for (const match of log.matchAll(/wasm log((?: \S+)*): (P\|.*)$/gm)) {
     const line = parseLine(match[2]!);
     if (line === undefined) continue;

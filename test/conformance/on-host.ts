@@ -1,4 +1,4 @@
-import { FakeClock, Host, loadFilter, type Filter, type UpstreamInit } from "../../harness/host/index.ts";
+import { Connection, FakeClock, Host, loadFilter, type Filter, type UpstreamInit } from "../../harness/host/index.ts";
 import { comparableHeaders, NO_ANSWER, observe, parseLine, type Observations, type Scenario, type ScenarioRequest } from "./scenario.ts";
 
 /** What the clusters of the Envoy configuration answer, for callouts on the host. */
@@ -30,10 +30,13 @@ const clusters: Record<string, UpstreamInit> = {
   },
 };
 
-/** Runs scenarios on the host, with Envoy's topology: base, canary, main thread and one worker. */
-export async function runOnHost(scenarios: readonly Scenario[], modules: ReadonlyMap<string, Uint8Array>): Promise<Map<string, Observations>> {
+/** Both ends of every connection. */
+const ends = { source: { address: "127.0.0.1", port: 40000 }, destination: { address: "127.0.0.1", port: 10000 } };
+
+/** Runs scenarios on the host, with Envoy's topology: base, canary, main thread and workers. */
+export async function runOnHost(scenarios: readonly Scenario[], modules: ReadonlyMap<string, Uint8Array>, workers = 1): Promise<Map<string, Observations>> {
   const results = new Map<string, Observations>();
-  const host = new Host({ topology: "envoy", clusters, clock: new FakeClock(), node: { id: "node-1", cluster: "cluster-1", metadata: { key: "value", n: 3 }, locality: { region: "r1", zone: "z1" } } });
+  const host = new Host({ topology: "envoy", workers, clusters, clock: new FakeClock(), node: { id: "node-1", cluster: "cluster-1", metadata: { key: "value", n: 3 }, locality: { region: "r1", zone: "z1" } } });
   const filters = new Map<string, Filter>();
   for (const scenario of scenarios) {
     results.set(scenario.id, new Map());
@@ -42,7 +45,11 @@ export async function runOnHost(scenarios: readonly Scenario[], modules: Readonl
   for (const scenario of scenarios) {
     const observations = results.get(scenario.id)!;
     const filter = filters.get(scenario.id)!;
-    for (const [index, request] of (scenario.requests ?? []).entries()) await exchange(filter, scenario, request, index, observations);
+    const connection = scenario.oneConnection ? new Connection(ends) : undefined;
+    for (const [index, request] of (scenario.requests ?? []).entries()) {
+      filter.tick(request.waitMs ?? 0);
+      await exchange(filter, scenario, request, index, observations, connection);
+    }
     filter.tick(scenario.afterMs ?? 0);
   }
   for (const filter of filters.values()) filter.close();
@@ -71,7 +78,7 @@ function load(scenario: Scenario, modules: ReadonlyMap<string, Uint8Array>, host
   });
 }
 
-async function exchange(filter: Filter, scenario: Scenario, request: ScenarioRequest, index: number, observations: Observations): Promise<void> {
+async function exchange(filter: Filter, scenario: Scenario, request: ScenarioRequest, index: number, observations: Observations, connection?: Connection): Promise<void> {
   const response = request.response ?? {};
   const outcome = await filter.http(
     {
@@ -88,8 +95,8 @@ async function exchange(filter: Filter, scenario: Scenario, request: ScenarioReq
       stream: {
         proxyHeaders: true,
         bufferLimit: scenario.bufferLimit,
-        source: { address: "127.0.0.1", port: 40000 },
-        destination: { address: "127.0.0.1", port: 10000 },
+        ...ends,
+        connection,
         routes: { name: "route-a", cluster: "upstream", virtualHost: "host-a", metadata: { "test.route": { owner: "probe", weight: 2, deep: { list: [1, "two", true] } } } },
         upstream: { address: "127.0.0.1", port: 20000 },
       },

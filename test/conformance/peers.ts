@@ -1,4 +1,4 @@
-import { createServer, request as httpRequest, type Server, type ServerResponse } from "node:http";
+import { Agent, createServer, request as httpRequest, type Server, type ServerResponse } from "node:http";
 import { createServer as createHttp2Server, type Http2Server } from "node:http2";
 import { createServer as createTcpServer, type AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -116,12 +116,12 @@ async function answer(response: ServerResponse, spec: NonNullable<ScenarioReques
   response.end();
 }
 
-/** Sends a request of a scenario to Envoy and notes what came back. */
-export async function send(port: number, scenario: Scenario, request: ScenarioRequest, index: number, observations: Observations): Promise<void> {
+/** Sends a request of a scenario to Envoy and notes what came back. @param agent keeps the connection for the next one */
+export async function send(port: number, scenario: Scenario, request: ScenarioRequest, index: number, observations: Observations, agent: Agent | false = false): Promise<void> {
   const value = await new Promise<string>((resolve) => {
     const headers = ["host", "probe.test", ...(request.headers ?? []).flatMap(([name, text]) => [name, Buffer.from(text, "utf8").toString("latin1")]), "x-case", `${scenario.id}/${index}`];
     if (request.body !== undefined || request.trailers !== undefined) headers.push("transfer-encoding", "chunked");
-    const client = httpRequest({ host: "127.0.0.1", port, method: request.method ?? "GET", path: request.path, headers, agent: false, setHost: false });
+    const client = httpRequest({ host: "127.0.0.1", port, method: request.method ?? "GET", path: request.path, headers, agent, setHost: false });
     const giveUp = setTimeout(() => {
       resolve(NO_ANSWER);
       client.destroy();

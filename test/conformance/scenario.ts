@@ -19,6 +19,8 @@ export interface ScenarioRequest {
   body?: string[];
   trailers?: [string, string][];
   response?: ScenarioResponse;
+  /** Time that passes before it is sent. */
+  waitMs?: number;
   /** The stream is expected to hang; the client gives up after this time. */
   giveUpMs?: number;
 }
@@ -40,6 +42,8 @@ export interface Scenario {
   /** VM that it shares with another scenario: that one's id. */
   sharesVmWith?: string;
   requests?: ScenarioRequest[];
+  /** All requests come on one connection. */
+  oneConnection?: boolean;
   /** Time that passes after the requests: ticks and answers. */
   afterMs?: number;
 }

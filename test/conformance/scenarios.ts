@@ -1,3 +1,5 @@
+import { EXPRESSIONS } from "./expressions.ts";
+import { signatureCalls } from "./signatures.ts";
 import type { Scenario, ScenarioRequest } from "./scenario.ts";
 
 /** Requests for the probe flow: what each callback returns (see probes/flow.wat), with a body of two chunks or none. */
@@ -101,6 +103,11 @@ export const scenarios: Scenario[] = [
   { id: "reply-head", probe: "reply", requests: ["qa", "qb", "qc"].map((code) => ({ path: "/", method: "HEAD", headers: [["x-do", code]] })) },
   { id: "callouts", requests: [{ path: "/args" }, { path: "/host" }, { path: "/ok" }, { path: "/slow" }, { path: "/refused" }, { path: "/reset" }].map((request) => ({ ...request, giveUpMs: 1500 })), afterMs: 100 },
   { id: "foreign", requests: [{ path: "/" }] },
+  { id: "cel", config: EXPRESSIONS.join("\n"), requests: [{ path: "/get?a=1", headers: [["x-two", "a"], ["x-two", "b"], ["user-agent", "probe"], ["referer", "http://r/"], ["cookie", "a=1"]] }] },
+  { id: "cel-tokens", probe: "cel", requests: [{ path: "/" }] },
+  { id: "crypto", config: signatureCalls(), requests: [{ path: "/" }] },
+  { id: "spans", oneConnection: true, requests: [{ path: "/first" }, { path: "/second" }, { path: "/third" }] },
+  { id: "spans-apart", probe: "spans", requests: [{ path: "/first" }, { path: "/second" }] },
   { id: "misc", requests: [{ path: "/", headers: [["x-n", "1"]] }], afterMs: 300 },
   ...["q", "b", "r", "s", "l", "d"].flatMap((where): Scenario[] => [
     { id: `closed-${where}`, probe: "failure", failurePolicy: "FAIL_CLOSED", requests: trap(where) },
@@ -108,6 +115,16 @@ export const scenarios: Scenario[] = [
     { id: `fail-open-${where}`, probe: "failure", failOpen: true, requests: trap(where) },
   ]),
   { id: "reload-now", probe: "failure", failurePolicy: "FAIL_RELOAD", requests: trap("q") },
+  {
+    id: "reload-later",
+    probe: "failure",
+    failurePolicy: "FAIL_RELOAD",
+    requests: [
+      // Long after the start, so that the first attempt comes at once; the next ones have to wait.
+      { path: "/trap", waitMs: 500, headers: [["x-trap", "q"]] }, { path: "/at-once", headers: [["x-trap", "q"]] }, { path: "/too-soon" }, { path: "/still-too-soon" },
+      { path: "/later", waitMs: 500 }, { path: "/again", method: "POST", headers: [["x-trap", "r"]], body: ["b"], response: { body: ["a"] } }, { path: "/last", waitMs: 500 },
+    ],
+  },
   { id: "wasi", environment: { KEY: "value", OTHER: "thing" }, requests: [{ path: "/" }] },
   { id: "capabilities", capabilities: ["proxy_log", "proxy_on_configure", "proxy_on_request_headers"], requests: [{ path: "/", method: "POST", body: ["b"] }] },
   { id: "sharing", config: "first", requests: [{ path: "/" }] },

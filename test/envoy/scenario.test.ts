@@ -275,6 +275,37 @@ describe("the example node", () => {
   });
 });
 
+describe("the example node on the host engine", () => {
+  it("decides, splits and counts as its Scenario expects, and says first what it is for", { timeout: RUN_MS }, async () => {
+    const folder = await exampleFolder();
+    const run = start(folder, { once: true, json: true, engine: "host" });
+    expect(await run.ended, run.output.stderr).toBe(0);
+    expect(run.output.stderr).toMatch(/^The host engine is for trying out, not for production/);
+    expect(run.output.stderr).not.toContain("Warning");
+    const result = JSON.parse(run.output.stdout) as RunResult;
+    expect(result).toMatchObject({ ok: true, problems: [], engine: "host" });
+    expect(result.envoy).toBeUndefined();
+    expect(result.traffic.filter(({ problem }) => problem === undefined)).toHaveLength(12);
+    expect(result.telemetry!.counted).toBe(result.telemetry!.answered);
+    await expectNothingLeft(folder);
+  });
+
+  it("leaves nothing behind when it is interrupted, in the middle or when it is up", { timeout: 3 * RUN_MS }, async () => {
+    for (const [edit, moment, ending] of [
+      [(text: string) => text, /Sending requests: \d/, 130],
+      [(text: string) => text.replace(/\n {6}canary: .*\n/, "\n      count: 5\n"), /Running until Ctrl-C/, 0],
+    ] as const) {
+      const folder = await exampleFolder(edit);
+      const run = start(folder, { engine: "host" });
+      await waitFor(run, moment);
+      run.child.kill("SIGINT");
+      expect(await run.ended, run.output.stderr).toBe(ending);
+      expect(run.output.stderr).not.toMatch(/DEFECT|error\[/);
+      await expectNothingLeft(folder);
+    }
+  });
+});
+
 function plainGateway(port: number): string {
   return `
 apiVersion: gateway.networking.k8s.io/v1

@@ -12,7 +12,7 @@ import { endLine, put, startLine } from "../../sdk/assembly/line";
 import { logBytes } from "../../sdk/assembly/log";
 import { getIntegerProperty, getProperty } from "../../sdk/assembly/properties";
 import { Bundles } from "./bundle/bundles";
-import { Claims } from "./claims";
+import { compileClaims, freeClaims } from "./claims";
 import { countAudit, countDecision, countDryRun, countUnusual } from "./counters";
 import { logDecision } from "./decision-log";
 import { Denial } from "./denial";
@@ -23,9 +23,10 @@ import { scratch } from "./memory/arena";
 import { HandOver } from "./hand-over";
 import { memberOf, readName, readWord, refuse } from "./read/members";
 import { NODE_SETTINGS, SETTINGS, Settings } from "./settings";
+import { Unusual } from "./names";
+import { PathVerdict, checkReadings } from "./strict-paths";
 import { inLowerCase } from "./match/header-slots";
 import { Part, RuleRecord } from "./match/records";
-import { Unusual } from "./names";
 
 const FILTER_STATE = utf8("filter_state\0");
 const SOURCE_ADDRESS = utf8("source\0address");
@@ -50,10 +51,11 @@ export class Authz {
   /** Property path of the physical peer's address, or {@link ABSENT}: not to be had. */
   private directAddress: View = ABSENT;
   private logDenials: bool = false;
-  private readonly claims: Claims = new Claims();
   private readonly handOver: HandOver = new HandOver();
   /** Decides on connections: {@link checkConnection}, not {@link check}. */
   tcp: bool = false;
+  /** Every reading of a path counts, not only the one on the wire. */
+  private strictPaths: bool = false;
 
   /** Reads the filter's object at the cursor. False: refused, and the reader says why; then only {@link free} makes sense. */
   configure(reader: JsonReader): bool {
@@ -72,11 +74,12 @@ export class Authz {
         case 1: this.readDirectAddress(reader); break;
         case 2: this.denial.configure(reader); break;
         case 3: this.logDenials = reader.boolean(); break;
-        case 4:
+        case 4: this.strictPaths = reader.boolean(); break;
         case 5:
-        case 6: this.readSigned(reader, index - NODE_SETTINGS - 4); break;
-        case 7: this.handOver.configure(reader); break;
-        case 8: this.tcp = readWord(reader, utf8("http, tcp")) == 1; break;
+        case 6:
+        case 7: this.readSigned(reader, index - NODE_SETTINGS - 5); break;
+        case 8: this.handOver.configure(reader); break;
+        case 9: this.tcp = readWord(reader, utf8("http, tcp")) == 1; break;
         default: {
           plain = true;
           settings.read(reader, index, this.engine.headers);
@@ -88,9 +91,7 @@ export class Authz {
       refuse(reader, utf8("workloads, custom or identity.xfcc"), utf8("none of them with protocol tcp"));
     }
     const bundles = this.bundles;
-    if (bundles === null) {
-      return this.compile(this.engine, reader, settings);
-    }
+    if (bundles === null) return this.compile(this.engine, reader, settings);
     // Whatever decides must be signed, or it could be swapped beside the bundle.
     if (plain) refuse(reader, utf8("what decides, unsigned"), utf8("it in the signed bundle"));
     return bundles.start(reader);
@@ -113,7 +114,7 @@ export class Authz {
       refuse(reader, utf8("ipBlocks or source.ip in a policy"), utf8("'directAddress' beside the policies, since only a filter state tells the physical peer; or remoteIpBlocks"));
       return false;
     }
-    if ((engine.needs & Needs.Claims) != 0 && !this.claims.create(engine.headers.claims)) {
+    if ((engine.needs & Needs.Claims) != 0 && !compileClaims(engine.headers.claims)) {
       refuse(reader, utf8("claims that Envoy takes no CEL expression for"), utf8("names in UTF-8, and an Envoy built with CEL"));
       return false;
     }
@@ -122,7 +123,7 @@ export class Authz {
 
   /** From here on these policies decide. */
   adopt(engine: Engine): void {
-    this.engine.free();
+    discard(this.engine);
     this.engine = engine;
   }
 
@@ -162,7 +163,7 @@ export class Authz {
     request.load();
     input.setText(Field.Method, request.method);
     input.setText(Field.Path, request.pathOnly);
-    return this.tcp ? this.denyAll(Unusual.Protocol) : this.decide();
+    return this.tcp ? this.denyUnusual(Unusual.Protocol) : this.decide();
   }
 
   /** Decides on the current connection, whose handshake is done. False: close it. */
@@ -174,20 +175,30 @@ export class Authz {
     const engine = this.engine;
     const needs = engine.needs;
     const input = this.input;
-    if (!this.serving) return this.denyAll(Unusual.NoBundle);
+    if (!this.serving) return this.denyUnusual(Unusual.NoBundle);
     if ((needs & Needs.Identity) != 0 || this.identity.complete) {
       this.identity.load(peer);
       input.setPeer(peer);
       if (peer.ambiguous) {
-        return this.denyAll(Unusual.AmbiguousIdentity);
+        return this.denyUnusual(Unusual.AmbiguousIdentity);
       }
     }
     if ((needs & FETCHED) != 0) this.fetch(needs);
-    const allowed = engine.allows(input, Part.Enforced);
-    const rule = engine.rule;
+    let allowed = engine.allows(input);
+    let rule = engine.rule;
+    const strict = this.strictPaths && !this.tcp;
+    if (allowed && strict) {
+      const verdict = checkReadings(engine, input, request.pathOnly, request.hasFragment);
+      if (verdict == PathVerdict.Ambiguous) return this.denyUnusual(Unusual.AmbiguousPath);
+      if (verdict == PathVerdict.Denied) {
+        allowed = false;
+        rule = engine.rule;
+      }
+    }
     if (engine.has(Part.Custom) && allowed) {
-      const matches = !engine.allows(input, Part.Custom);
-      if (!this.handOver.tell(matches ? engine.rule : null)) return this.denyAll(Unusual.NoProvider);
+      const matches = !engine.allows(input, Part.Custom)
+        || (strict && checkReadings(engine, input, request.pathOnly, false, Part.Custom) == PathVerdict.Denied);
+      if (!this.handOver.tell(matches ? engine.rule : null)) return this.denyUnusual(Unusual.NoProvider);
     }
     countDecision(rule, allowed);
     if (engine.has(Part.OnTrial)) {
@@ -229,7 +240,7 @@ export class Authz {
     }
   }
 
-  private denyAll(why: Unusual): bool {
+  private denyUnusual(why: Unusual): bool {
     countUnusual(why);
     return this.deny(null, why);
   }
@@ -242,15 +253,20 @@ export class Authz {
 
   /** Frees what the policies take outside of the managed heap. */
   free(): void {
-    this.claims.free();
     this.handOver.free();
-    this.engine.free();
+    discard(this.engine);
     const bundles = this.bundles;
     if (bundles !== null) bundles.free();
     this.denial.free();
     if (this.directAddress != ABSENT) heap.free(address(this.directAddress));
     this.directAddress = ABSENT;
   }
+}
+
+/** Frees policies, and what the proxy keeps for them. */
+export function discard(engine: Engine): void {
+  freeClaims(engine.headers.claims);
+  engine.free();
 }
 
 function orEmpty(v: View): View {

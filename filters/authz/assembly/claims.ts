@@ -1,30 +1,35 @@
 /** Reads the slots of claims and metadata: each is a CEL expression that Envoy compiles once and evaluates for a request. */
 import { View } from "../../sdk/assembly/bytes";
-import { Expression } from "../../sdk/assembly/foreign";
+import { compileExpression, deleteExpression, evaluateExpression } from "../../sdk/assembly/foreign";
 import { ClaimRecord, ClaimSlots, ClaimSource } from "./match/claim-slots";
 
-export class Claims extends ClaimSource {
-  private readonly expressions: Expression[] = [];
-
-  /** Compiles what the policies ask for. False: this Envoy doesn't take it. */
-  create(slots: ClaimSlots): bool {
-    slots.source = this;
-    let valid = true;
-    for (let at = slots.last; at != 0; at = changetype<ClaimRecord>(at).next) {
-      const record = changetype<ClaimRecord>(at);
-      record.index = this.expressions.length;
-      const expression = new Expression(record.source);
-      this.expressions.push(expression);
-      valid = valid && expression.valid;
-    }
-    return valid;
-  }
-
+class Expressions extends ClaimSource {
   read(slot: ClaimRecord): View {
-    return this.expressions[slot.index].evaluate();
+    return evaluateExpression(tokenOf(slot));
   }
+}
 
-  free(): void {
-    for (let i = 0; i < this.expressions.length; i++) this.expressions[i].delete();
+const expressions = new Expressions();
+
+/** Compiles what the policies ask for. False: this Envoy doesn't take it. */
+export function compileClaims(slots: ClaimSlots): bool {
+  slots.source = expressions;
+  let valid = true;
+  for (let at = slots.last; at != 0; at = changetype<ClaimRecord>(at).next) {
+    const record = changetype<ClaimRecord>(at);
+    valid = compileExpression(record.source, tokenOf(record)) && valid;
   }
+  return valid;
+}
+
+/** Before the slots are freed. */
+export function freeClaims(slots: ClaimSlots): void {
+  if (slots.source === null) return;
+  for (let at = slots.last; at != 0; at = changetype<ClaimRecord>(at).next) deleteExpression(tokenOf(changetype<ClaimRecord>(at)));
+}
+
+// @ts-ignore: decorator
+@inline
+function tokenOf(slot: ClaimRecord): usize {
+  return changetype<usize>(slot) + offsetof<ClaimRecord>("token");
 }

@@ -112,7 +112,7 @@ export class Engine {
   }
 
   /** What the policies of one part say, at the gateway and behind it: allowed? {@link rule} tells by what. */
-  allows(input: Input, part: Part): bool {
+  allows(input: Input, part: Part = Part.Enforced): bool {
     return this.passes(input, part, true) && this.passes(input, part, false);
   }
 

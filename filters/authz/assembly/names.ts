@@ -10,6 +10,7 @@ export enum Unusual {
   No,
   AmbiguousIdentity,
   NoBundle,
+  AmbiguousPath,
   /** A request that another authorizer must decide on couldn't be handed over. */
   NoProvider,
   /** A filter for connections got a request. */
@@ -21,6 +22,7 @@ export function unusualName(why: Unusual): View {
   switch (why) {
     case Unusual.No: return utf8("none");
     case Unusual.NoBundle: return utf8("no_valid_bundle");
+    case Unusual.AmbiguousPath: return utf8("ambiguous_path");
     case Unusual.NoProvider: return utf8("no_provider");
     case Unusual.Protocol: return utf8("wrong_protocol");
     default: return utf8("ambiguous_identity");

@@ -105,6 +105,23 @@ export function declareProperty(name: View, readOnly: bool, type: PropertyType, 
 // @ts-ignore: decorator
 @lazy const EXPR_DELETE = utf8("expr_delete");
 
+/** Has the host compile a CEL expression; its token is written to `token`, 4 bytes. False: the host doesn't take it. */
+export function compileExpression(source: View, token: usize): bool {
+  const answer = callForeign(EXPR_CREATE, source);
+  const valid = answer != ABSENT && size(answer) == 4;
+  store<u32>(token, valid ? load<u32>(address(answer)) : u32.MAX_VALUE);
+  return valid;
+}
+
+/** The expression's value for the effective context's stream, serialised like a property, or {@link ABSENT}. */
+export function evaluateExpression(token: usize): View {
+  return callForeign(EXPR_EVALUATE, view(token, 4));
+}
+
+export function deleteExpression(token: usize): void {
+  callForeign(EXPR_DELETE, view(token, 4));
+}
+
 /** A CEL expression compiled in the host. Its result is serialised like a property. */
 export class Expression {
   private readonly token: usize = heap.alloc(4);
@@ -112,18 +129,16 @@ export class Expression {
   readonly valid: bool;
 
   constructor(source: View) {
-    const answer = callForeign(EXPR_CREATE, source);
-    this.valid = answer != ABSENT && size(answer) == 4;
-    store<u32>(this.token, this.valid ? load<u32>(address(answer)) : u32.MAX_VALUE);
+    this.valid = compileExpression(source, this.token);
   }
 
   /** The value for the effective context's stream, or {@link ABSENT}. */
   evaluate(): View {
-    return this.valid ? callForeign(EXPR_EVALUATE, view(this.token, 4)) : ABSENT;
+    return this.valid ? evaluateExpression(this.token) : ABSENT;
   }
 
   /** Frees it in the host. Do not evaluate it afterwards. */
   delete(): void {
-    if (this.valid) callForeign(EXPR_DELETE, view(this.token, 4));
+    if (this.valid) deleteExpression(this.token);
   }
 }

@@ -3,7 +3,7 @@
  * for each identity, and a real upstream.
  */
 import { closeSync, existsSync, openSync, fstatSync, readFileSync, readSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { rename, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { lastTrap } from "../../build/backtrace.ts";
@@ -12,12 +12,23 @@ import { fail } from "../../errors.ts";
 import { startEnvoy, type RunningEnvoy } from "../../envoy/index.ts";
 import { temporaryDirectory, type TemporaryDirectory } from "../../tempdir.ts";
 import type { Engine, Satisfied } from "../engine.ts";
-import { planRequest, type CaseObservation, type CasePlan, type Exchange, type StepObservation, type StepPlan } from "../plan.ts";
+import { clustersOf, planRequest, type CaseObservation, type CasePlan, type Exchange, type StepObservation, type StepPlan } from "../plan.ts";
 import { Certificates } from "./envoy/certificates.ts";
 import { send } from "./envoy/client.ts";
-import { bootstrap, discovery, listenerName, pluginName, type Files } from "./envoy/config.ts";
+import type { CallAnswerSpec } from "../schema-calls.ts";
+import { partsOf } from "../snapshot.ts";
+import { Stubs } from "../stubs.ts";
+import { CLUSTERS } from "./common.ts";
+import { Callouts } from "./envoy/callouts.ts";
+import { bootstrap, discovery, doorsOf, doorOf, listenerName, pluginName, type Files } from "./envoy/config.ts";
 import { changes, snapshot, type Snapshot } from "./envoy/metrics.ts";
 import { Upstream } from "./envoy/upstream.ts";
+
+/** How long Envoy may take for a listener that comes while it runs. */
+const OPEN_MS = 10_000;
+
+/** How long a stream that is no longer active may take to be counted. */
+const BROKEN_MS = 150;
 
 /** How long metrics, logs and the access log may lag behind an answer. */
 const LAG_MS = 3_000;
@@ -37,6 +48,11 @@ class EnvoyEngine implements Engine {
   readonly name = "envoy";
   #envoy: RunningEnvoy | undefined;
   #upstream: Upstream | undefined;
+  #callouts: Callouts | undefined;
+  #files!: Files;
+  /** Cases whose listeners stay for the whole run. */
+  #resident: CasePlan[] = [];
+  #revision = 1;
   #certificates!: Certificates;
   #directory: TemporaryDirectory | undefined;
   #ports = new Map<string, number>();
@@ -51,10 +67,16 @@ class EnvoyEngine implements Engine {
   async prepare(plans: readonly CasePlan[]): Promise<void> {
     const directory = (this.#directory = temporaryDirectory("cases"));
     this.#certificates = await Certificates.create();
-    const files = await this.#writeFiles(directory, plans);
+    const absolute = plans.map((plan) => ({ ...plan, module: resolve(plan.module) }));
+    // A filter that calls out may do so at any time. It is there only while its case runs: what is called is the case's.
+    this.#resident = absolute.filter((plan) => !comesAndGoes(plan));
+    const files = (this.#files = await this.#writeFiles(directory));
+    this.#callouts = await Callouts.start(plans);
     this.#upstream = await Upstream.start();
+    const { ports } = this.#upstream;
+    const clusters = [...(["http1", "http2"] as const).map((protocol) => ({ name: CLUSTERS[protocol], port: ports[protocol], protocol })), ...this.#callouts.clusters];
     this.#envoy = await startEnvoy({
-      config: bootstrap(files, this.#upstream.port),
+      config: bootstrap(files, clusters),
       envoy: this.binary,
       concurrency: 1,
       logLevel: "warning",
@@ -67,17 +89,16 @@ class EnvoyEngine implements Engine {
     this.#before = await snapshot(this.#envoy.admin);
   }
 
-  async #writeFiles({ path }: TemporaryDirectory, plans: readonly CasePlan[]): Promise<Files> {
+  async #writeFiles({ path }: TemporaryDirectory): Promise<Files> {
     const { authority, server } = this.#certificates;
     const file = (name: string): string => join(path, name);
     const files: Files = { accessLog: file("access.log"), listeners: file("listeners.json"), serverCertificate: file("server.crt"), serverKey: file("server.key"), authority: file("ca.crt") };
-    const absolute = plans.map((plan) => ({ ...plan, module: resolve(plan.module) }));
     await Promise.all([
       writeFile(files.accessLog, ""),
       writeFile(files.serverCertificate, server.certificate),
       writeFile(files.serverKey, server.key, { mode: 0o600 }),
       writeFile(files.authority, authority.certificate),
-      writeFile(files.listeners, JSON.stringify(discovery(absolute, files, this.binary.version))),
+      writeFile(files.listeners, JSON.stringify(discovery(this.#resident, files, this.binary.version))),
     ]);
     return files;
   }
@@ -85,11 +106,48 @@ class EnvoyEngine implements Engine {
   async run(plan: CasePlan, satisfied: Satisfied): Promise<CaseObservation> {
     const envoy = this.#envoy ?? fail("engine-not-ready", "this engine wasn't prepared");
     const name = pluginName(plan);
-    if (![...this.#ports.keys()].some((listener) => listener.startsWith(`${name}/`))) return { configurationError: refusal(envoy.log(), name), ...this.#trapOf(plan, refusalLines(envoy.log(), name).join("\n")), steps: [] };
-    const steps: StepObservation[] = [];
-    for (const [index, step] of plan.steps.entries()) steps.push(await this.#runStep(plan, step, envoy, (seen) => satisfied(index, seen)));
-    const trapped = steps.some(({ exchanges }) => exchanges.some(({ status, details }) => status === undefined || details?.startsWith("wasm_fail")));
-    return { ...(trapped && this.#trapOf(plan, envoy.log())), steps };
+    const given = new Set<CallAnswerSpec>();
+    if (comesAndGoes(plan)) {
+      await this.#callouts!.begin(new Stubs(plan.steps[0]!.clusters, given));
+      this.#callouts!.take();
+      await this.#open(plan, envoy);
+    }
+    try {
+      if (![...this.#ports.keys()].some((listener) => listener.startsWith(`${name}/`))) return { configurationError: refusal(envoy.log(), name), ...this.#trapOf(plan, refusalLines(envoy.log(), name).join("\n")), steps: [] };
+      const steps: StepObservation[] = [];
+      for (const [index, step] of plan.steps.entries()) {
+        if (comesAndGoes(plan)) await this.#callouts!.begin(new Stubs(step.clusters, given));
+        steps.push(await this.#runStep(plan, step, envoy, (seen) => satisfied(index, seen)));
+      }
+      const trapped = steps.some(({ exchanges }) => exchanges.some(({ status, details }) => status === undefined || details?.startsWith("wasm_fail")));
+      return { ...(trapped && this.#trapOf(plan, envoy.log())), steps };
+    } finally {
+      if (comesAndGoes(plan)) await this.#discover(this.#resident);
+    }
+  }
+
+  /** Waits until Envoy serves this case, or has refused it. */
+  async #open(plan: CasePlan, envoy: RunningEnvoy): Promise<void> {
+    const name = pluginName(plan);
+    const logged = envoy.log().length;
+    const wanted = doorsOf(plan).map((door) => listenerName(plan, door));
+    await this.#discover([...this.#resident, { ...plan, module: resolve(plan.module) }]);
+    for (const deadline = Date.now() + OPEN_MS; Date.now() < deadline; await sleep(5)) {
+      const open = new Map((await envoy.admin.listeners()).map((each) => [each.name, each.port]));
+      if (wanted.every((each) => open.has(each))) {
+        for (const each of wanted) this.#ports.set(each, open.get(each)!);
+        return;
+      }
+      if (envoy.log().slice(logged).includes(`${name} failed to load`) || envoy.log().slice(logged).includes(`'${name}/`)) return;
+    }
+    fail("envoy-listener-missing", `Envoy has no listener for this case after ${OPEN_MS} ms`, { where: plan.where });
+  }
+
+  /** Envoy watches for a file that takes the place of this one. */
+  async #discover(plans: readonly CasePlan[]): Promise<void> {
+    const next = `${this.#files.listeners}.next`;
+    await writeFile(next, JSON.stringify(discovery(plans, this.#files, this.binary.version, ++this.#revision)));
+    await rename(next, this.#files.listeners);
   }
 
   #trapOf({ module }: CasePlan, log: string): Pick<CaseObservation, "trap"> {
@@ -101,7 +159,7 @@ class EnvoyEngine implements Engine {
 
   async #runStep(plan: CasePlan, step: StepPlan, envoy: RunningEnvoy, satisfied: (seen: StepObservation) => boolean): Promise<StepObservation> {
     const name = pluginName(plan);
-    const readsLog = step.expect.logs !== undefined || step.expect["no-logs"] !== undefined;
+    const readsLog = step.expect.logs !== undefined || step.expect["no-logs"] !== undefined || (step.expect.snapshot !== undefined && partsOf(step.expect.snapshot).includes("logs"));
     const logged = readsLog ? envoy.log().length : 0;
     if (step.waitMs > 0) await sleep(step.waitMs);
     const exchanges: Exchange[] = [];
@@ -111,7 +169,8 @@ class EnvoyEngine implements Engine {
       const upstream = this.#upstream!;
       upstream.plan = step.upstream;
       upstream.seen = undefined;
-      const port = this.#ports.get(listenerName(plan, request)) ?? fail("envoy-listener-missing", `Envoy has no listener for route ${request.route}`);
+      const door = doorOf(request, step.upstream.protocol);
+      const port = this.#ports.get(listenerName(plan, door)) ?? fail("envoy-listener-missing", `Envoy has no listener for route ${request.route}`);
       const started = performance.now();
       const answer = await send(request, port, this.#certificates);
       timeMs += performance.now() - started;
@@ -121,17 +180,22 @@ class EnvoyEngine implements Engine {
     const lines = await this.#accessLog.next(exchanges.length, (line) => (JSON.parse(line) as AccessLine).plugin === name);
     lines.forEach((line, index) => {
       const { details, route } = JSON.parse(line) as AccessLine;
-      exchanges[index]!.details = details === null || details === "via_upstream" ? undefined : details;
+      exchanges[index]!.details = details === null || NO_LOCAL_REPLY.test(details) ? undefined : details;
       exchanges[index]!.route = route === null || route === "" ? undefined : route;
     });
     this.#ended += lines.length;
     // Envoy merges histograms after each look at them: what the first look misses, the second sees.
-    for (const deadline = Date.now() + LAG_MS; ; await sleep(3)) {
+    for (const start = Date.now(); ; await sleep(3)) {
       const after = await snapshot(envoy.admin);
       const logs = readsLog ? linesOf(envoy.log().slice(logged), name) : [];
-      const seen: StepObservation = { exchanges, metrics: changes(this.#before, after), logs, timeMs };
-      if ((after.completed < this.#ended || !satisfied(seen)) && Date.now() < deadline) continue;
+      const seen: StepObservation = { exchanges, calls: this.#callouts!.calls, metrics: changes(this.#before, after), logs, timeMs };
+      const waited = Date.now() - start;
+      // A stream that broke off is over without a value in the histogram of times.
+      const over = after.completed >= this.#ended || (after.active === 0 && waited > BROKEN_MS);
+      if ((!over || !satisfied(seen)) && waited < LAG_MS) continue;
+      this.#ended = Math.min(this.#ended, after.completed);
       this.#before = after;
+      this.#callouts!.take();
       return seen;
     }
   }
@@ -139,10 +203,16 @@ class EnvoyEngine implements Engine {
   async close(): Promise<void> {
     await this.#envoy?.stop();
     await this.#upstream?.close();
+    await this.#callouts?.close();
     this.#directory?.remove();
     this.#envoy = undefined;
   }
 }
+
+/** Details of answers that came from the upstream, of streams that broke off, and of clients that went away. */
+const NO_LOCAL_REPLY = /^(via_upstream$|downstream_(remote|local)_disconnect|http2\.(remote_|local_)?re(set|fuse)|codec_error$|upstream_reset_after_response_started)/;
+
+const comesAndGoes = (plan: CasePlan): boolean => clustersOf(plan).size > 0;
 
 /** What a plugin's streams logged: `… wasm log <plugin> <root id> <vm id>: <message>`. */
 function linesOf(log: string, plugin: string): string[] {

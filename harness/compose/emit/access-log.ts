@@ -1,16 +1,43 @@
-/** The JSON access log on standard output that a Telemetry resource asks for: who, what, where to, how it ended. */
+/**
+ * The JSON access log on standard output that a Telemetry resource asks for: who, what, where to, how it ended; and all that
+ * deciding again takes (`selvedge explain --log`, `selvedge replay`). Never a query string, a token or a header, unless a
+ * header is named.
+ */
+import type { GatewayModel } from "../resolve/model.ts";
+import { rulesOf } from "../resolve/index.ts";
 import { extension, type Config } from "./config.ts";
 import { ARM_KEY } from "./matches.ts";
 
-/** The query string stays out: it may carry credentials. */
-export function accessLog(): Config {
+/** What the log says of a request as the client sent it, where routes change it on its way. */
+const CAPTURED = "selvedge.log.";
+
+export interface AccessLogging {
+  /** Headers that the Telemetry resource names, in lower case. */
+  headers: string[];
+  /** Routes change paths, hosts or headers, so that at the end they are no longer what authorization saw. */
+  captured: boolean;
+}
+
+export function accessLoggingOf(gateway: GatewayModel): AccessLogging | undefined {
+  if (!gateway.accessLog) return undefined;
+  const changes = rulesOf(gateway).some(({ rewrite, requestHeaders, arms }) => rewrite !== undefined || [requestHeaders, ...arms.map((arm) => arm.requestHeaders)].some(({ values, remove }) => values.length + remove.length > 0));
+  return { headers: gateway.accessLogHeaders, captured: changes };
+}
+
+/** Path and host as commands of Envoy's formatter. Not the `x-envoy-original-path` that a client may send. */
+const SOURCES = { path: "%PATH(NQ:PATH)%", authority: "%REQ(:AUTHORITY)%" };
+
+const headerCommand = (name: string): string => `%REQ(${name})%`;
+
+export function accessLog({ headers, captured }: AccessLogging): Config {
+  const from = (key: string, command: string): string => (captured ? `%FILTER_STATE(${CAPTURED}${key}:PLAIN)%` : command);
   return extension("envoy.access_loggers.stdout", "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog", {
     log_format: {
       json_format: {
         time: "%START_TIME%",
         method: "%REQ(:METHOD)%",
-        authority: "%REQ(:AUTHORITY)%",
-        path: "%PATH(NQ)%",
+        authority: from("authority", SOURCES.authority),
+        path: from("path", SOURCES.path),
         protocol: "%PROTOCOL%",
         status: "%RESPONSE_CODE%",
         flags: "%RESPONSE_FLAGS%",
@@ -20,10 +47,30 @@ export function accessLog(): Config {
         bytes_sent: "%BYTES_SENT%",
         principal: "%DOWNSTREAM_PEER_URI_SAN%",
         peer: "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%",
+        remote: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+        local: "%DOWNSTREAM_LOCAL_ADDRESS%",
+        sni: "%REQUESTED_SERVER_NAME%",
         route: "%ROUTE_NAME%",
         arm: `%FILTER_STATE(${ARM_KEY}:PLAIN)%`,
         upstream: "%UPSTREAM_HOST%",
+        headers: headers.length > 0 ? Object.fromEntries(headers.map((name) => [name, from(name, headerCommand(name))])) : undefined,
       },
     },
   });
+}
+
+/** Keeps what the log says of a request before any route changes it; before the Wasm filters, whose answers are logged, too. */
+export function captureFilter({ headers, captured }: AccessLogging): Config[] {
+  if (!captured) return [];
+  const entries = [...Object.entries(SOURCES), ...headers.map((name) => [name, headerCommand(name)] as const)];
+  return [
+    extension("envoy.filters.http.set_filter_state", "envoy.extensions.filters.http.set_filter_state.v3.Config", {
+      on_request_headers: entries.map(([key, command]) => ({
+        object_key: CAPTURED + key,
+        factory_key: "envoy.string",
+        format_string: { text_format_source: { inline_string: command }, omit_empty_values: true },
+        skip_if_empty: true,
+      })),
+    }),
+  ];
 }

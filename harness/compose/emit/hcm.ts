@@ -1,5 +1,5 @@
 /** The HTTP connection manager: where requests are made safe before a filter sees them. */
-import { accessLog } from "./access-log.ts";
+import { accessLog, captureFilter, type AccessLogging } from "./access-log.ts";
 import { BUFFER_LIMIT, HTTP2 } from "./clusters.ts";
 import { extension, statName, type Config } from "./config.ts";
 
@@ -10,7 +10,8 @@ export interface HcmInput {
   routes: Config;
   /** Wasm filters, in order; the router is added. */
   filters: Config[];
-  accessLog: boolean;
+  /** Undefined: none. */
+  accessLog?: AccessLogging;
   /** Write x-forwarded-client-cert for the filters; Backends don't get it. */
   forwardedCertificate?: boolean;
 }
@@ -49,9 +50,10 @@ export function httpConnectionManager({ name, routes, filters, accessLog: loggin
     request_timeout: "300s",
     request_headers_timeout: "60s",
     drain_timeout: "5s",
-    access_log: logging ? [accessLog()] : undefined,
+    access_log: logging ? [accessLog(logging)] : undefined,
     route_config: forwardedCertificate ? { ...routes, request_headers_to_remove: ["x-forwarded-client-cert"] } : routes,
     http_filters: [
+      ...(logging ? captureFilter(logging) : []),
       ...filters,
       extension("envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router", { suppress_envoy_headers: true }),
     ],

@@ -1,5 +1,6 @@
 /** envoy.config.listener.v3.Listener for one socket of a Gateway. */
 import { speaksHttp, type GatewayModel, type ListenerModel, type Socket } from "../resolve/model.ts";
+import { accessLoggingOf } from "./access-log.ts";
 import { BUFFER_LIMIT } from "./clusters.ts";
 import { extension, socketAddress, typed, type Config } from "./config.ts";
 import type { Files } from "./files.ts";
@@ -75,8 +76,8 @@ function connectionManager(input: ListenerInput, listeners: ListenerModel[], nam
     name: name.replaceAll("/", "_"),
     routes: routeConfiguration(name, listeners, { socket, cluster: input.cluster, perRoute: input.perRoute }),
     filters: input.filters,
-    accessLog: input.gateway.accessLog,
     forwardedCertificate: input.forwardedCertificate,
+    accessLog: accessLoggingOf(input.gateway),
   });
 }
 

@@ -41,6 +41,7 @@ export interface PluginOptions {
   connection: { identity?: Config; directAddress?: Config };
   maxSeries: number;
   logDenials?: boolean;
+  strictPaths: boolean;
   denial?: { status?: number; body?: string };
   /** Policies come in signed bundles instead. */
   signing?: SigningOptions;
@@ -120,6 +121,7 @@ function authzConfig(gateway: GatewayModel, rules: RuleModel[], model: Model, op
     ...policyPart(gateway, { ...self, targets: [] }, options),
     denial: options.denial ? { ...options.denial } : undefined,
     logDenials: options.logDenials,
+    strictPaths: options.strictPaths,
     custom: providers.length > 0 ? { filterState: CUSTOM_KEY, providers } : undefined,
     workloads: workloads.map(workloadConfig),
     policies: policies.map(policyConfig),

@@ -15,9 +15,8 @@ export interface SigningOptions {
 
 /** What the authz filter needs of the host to fetch bundles, which what compose writes never makes it do. */
 const OF_A_SOURCE = ["proxy_http_call", "proxy_on_http_call_response", "proxy_get_header_map_value"];
-/** What it needs for bundles only; of the fused module, what no other filter needs. */
+/** What it needs for bundles only. */
 const OF_BUNDLES = ["proxy_get_shared_data", "proxy_set_shared_data", "proxy_set_tick_period_milliseconds", "proxy_on_tick"];
-const OF_BUNDLES_ALONE = ["proxy_call_foreign_function"];
 
 /** What the authz filter needs of requests, of connections, and to hand over to a provider. */
 const OF_REQUESTS = ["proxy_on_request_headers", "proxy_get_header_map_pairs", "proxy_send_local_response", "proxy_set_property"];
@@ -29,7 +28,6 @@ export function usedCapabilities(kind: string, capabilities: readonly string[], 
   const idle = new Set([
     ...OF_A_SOURCE,
     ...(signed ? [] : OF_BUNDLES),
-    ...(signed || kind === "edge" ? [] : OF_BUNDLES_ALONE),
     ...(tcp ? OF_REQUESTS : OF_CONNECTIONS),
     ...(custom || kind === "edge" ? [] : ["proxy_set_property"]),
   ]);

@@ -27,6 +27,6 @@ export function tcpProxy({ name, route, tls, version, cluster, accessLog: loggin
     // Who a peer is, its handshake tells: no backend hears of it before.
     ...(tls && atLeast(version, ...OLDEST_PEER_STATE) ? { upstream_connect_mode: "ON_DOWNSTREAM_TLS_HANDSHAKE", max_early_data_bytes: BUFFER_LIMIT } : {}),
     idle_timeout: "3600s",
-    access_log: logging ? [accessLog()] : undefined,
+    access_log: logging ? [accessLog({ headers: [], captured: false })] : undefined,
   });
 }

@@ -47,6 +47,7 @@ export function resolveGateway(gateway: Resource<"Gateway">, certificates: Certi
     ...(clientCertificate ? { clientCertificate } : {}),
     metrics: true,
     accessLog: false,
+    accessLogHeaders: [],
   };
 }
 

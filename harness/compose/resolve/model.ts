@@ -57,6 +57,8 @@ export interface GatewayModel {
   clientCertificate?: KeyPair;
   metrics: boolean;
   accessLog: boolean;
+  /** Request headers that the access log has, by name in lower case. */
+  accessLogHeaders: string[];
 }
 
 export interface RouteModel {

@@ -28,7 +28,9 @@ export function resolveTelemetry(resources: Resource<"Telemetry">[], gateways: G
         report.error("policy-conflict", winners[1]!, ["metadata", "name"], `Telemetry ${winners[0]!.id} and ${winners[1]!.id} both set ${section === "metrics" ? "metrics" : "accessLogging"} for Gateway ${gateway.resource.id}`, { fix: "keep one of the two" });
       }
       const winner = winners[0];
-      if (winner) gateway[section] = settings.get(winner)![section]!;
+      if (!winner) continue;
+      gateway[section] = settings.get(winner)![section]!;
+      if (section === "accessLog") gateway.accessLogHeaders = settings.get(winner)!.headers;
     }
   }
 }
@@ -40,8 +42,14 @@ function specificity(telemetry: Resource<"Telemetry">, rootNamespace: string): n
   return telemetry.namespace === rootNamespace ? 0 : 1;
 }
 
-function read(telemetry: Resource<"Telemetry">, report: Report): { metrics?: boolean; accessLog?: boolean } {
-  const result: { metrics?: boolean; accessLog?: boolean } = {};
+interface Settings {
+  metrics?: boolean;
+  accessLog?: boolean;
+  headers: string[];
+}
+
+function read(telemetry: Resource<"Telemetry">, report: Report): Settings {
+  const result: Settings = { headers: loggedHeaders(telemetry, report) };
   telemetry.spec.metrics?.forEach((metrics, i) => {
     const path: Path = ["spec", "metrics", i];
     checkProviders(metrics.providers, METRICS_PROVIDER, telemetry, path, report);
@@ -60,6 +68,24 @@ function read(telemetry: Resource<"Telemetry">, report: Report): { metrics?: boo
     result.accessLog = logging.disabled !== true;
   });
   return result;
+}
+
+/** Names the request headers that the access log has; none unless said. */
+export const LOG_HEADERS = "selvedge.dev/access-log-headers";
+
+/** What such headers usually carry must not lie in a log. */
+const SECRET = /auth|cookie|token|secret|passw|credential|session|api-?key|csrf|xsrf|jwt|signature/i;
+
+function loggedHeaders(telemetry: Resource<"Telemetry">, report: Report): string[] {
+  const text = telemetry.annotations[LOG_HEADERS];
+  if (text === undefined) return [];
+  const path: Path = ["metadata", "annotations", LOG_HEADERS];
+  const names = text.split(",").map((name) => name.trim().toLowerCase());
+  for (const name of names) {
+    if (!/^[a-z0-9!#$&'*+.^|~-]+$/.test(name)) report.error("wrong-value", telemetry, path, "this is no list of header names", { found: JSON.stringify(name), expected: "names with commas between, such as x-purpose, x-region" });
+    else if (SECRET.test(name)) report.error("access-log-secret", telemetry, path, `the header ${name} may carry a credential, which must not be logged`, { fix: "leave it out: policies can be explained and replayed without it" });
+  }
+  return [...new Set(names)];
 }
 
 function checkProviders(providers: { name: string }[] | undefined, known: string, telemetry: Resource<"Telemetry">, path: Path, report: Report): void {

@@ -1,7 +1,6 @@
 ;; Foreign functions, called with what they expect and with what they don't.
 (func $f (param $name i32) (param $ns i32) (param $fn i32) (param $fs i32) (param $arg i32) (param $as i32)
-  (call $mark)
-  (call $say_out (local.get $name) (local.get $ns) (call $foreign (local.get $fn) (local.get $fs) (local.get $arg) (local.get $as) (i32.const 0) (i32.const 4))))
+  (call $say_out (local.get $name) (local.get $ns) (call $call_foreign (local.get $fn) (local.get $fs) (local.get $arg) (local.get $as))))
 (func $set (param $at i32) (param $size i32) (drop (call $set_property (local.get $at) (local.get $size) (str "value"))))
 (func (export "proxy_on_configure") (param i32 i32) (result i32)
   (call $f (str "root.declare") (str "declare_property") (str "\0a\05typed\18\01"))
@@ -26,8 +25,7 @@
   (call $f (str "uncompress.bad") (str "uncompress") (str "not zlib"))
   (call $f (str "uncompress.empty") (str "uncompress") (str ""))
   (call $f (str "compress.head~") (str "compress") (str "hello"))
-  (call $mark)
-  (drop (call $foreign (str "compress") (str "hello") (i32.const 0) (i32.const 4)))
+  (drop (call $call_foreign (str "compress") (str "hello")))
   (call $f (str "compress.round-trip") (str "uncompress") (i32.load (i32.const 0)) (i32.load (i32.const 4)))
   (call $f (str "clear_route_cache") (str "clear_route_cache") (str ""))
   (call $f (str "set_envoy_filter_state") (str "set_envoy_filter_state") (str "\0a\0cenvoy.string\12\05value"))

@@ -119,6 +119,12 @@
   (call $mark) (call $say_out (local.get $name) (local.get $ns) (call $get_buffer (local.get $type) (local.get $start) (local.get $length) (i32.const 0) (i32.const 4))))
 (func $p_property (param $name i32) (param $ns i32) (param $path i32) (param $ps i32)
   (call $mark) (call $say_out (local.get $name) (local.get $ns) (call $get_property (local.get $path) (local.get $ps) (i32.const 0) (i32.const 4))))
+;; A foreign function; address 0 would mean "no result wanted", so its out words are elsewhere and copied to 0 and 4.
+(func $call_foreign (param $fn i32) (param $fs i32) (param $arg i32) (param $as i32) (result i32) (local $status i32)
+  (call $mark) (i64.store (i32.const 24) (i64.load (i32.const 0)))
+  (local.set $status (call $foreign (local.get $fn) (local.get $fs) (local.get $arg) (local.get $as) (i32.const 24) (i32.const 28)))
+  (i64.store (i32.const 0) (i64.load (i32.const 24)))
+  (local.get $status))
 ;; True when the request path starts with the text.
 (func $path_is (param $at i32) (param $size i32) (result i32) (local $i i32)
   (call $mark)

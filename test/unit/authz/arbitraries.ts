@@ -90,7 +90,7 @@ const pairOf = (name: string, values: fc.Arbitrary<string>): Record<string, fc.A
 });
 
 const accountValue = fc.oneof(account, fc.tuple(namespace, account).map(([ns, sa]) => `${ns}/${sa}`));
-const trustDomainValue = wild(domain);
+const trustDomainValue = wild(domain).filter((value) => /^\*?[^*]*$|^[^*]*\*$/.test(value));
 const namespaceValue = wild(namespace);
 
 const source: fc.Arbitrary<Source> = fc.oneof(

@@ -17,12 +17,12 @@ beforeAll(async () => {
 afterAll(() => rmSync(dir, { recursive: true }));
 
 const policy = (name: string, spec: object) => ({ metadata: { name }, spec });
-const load = (configuration: object, module = authz): Promise<Filter> => loadFilter(module, { name: "t", configuration: JSON.stringify(configuration), logLevel: "info" });
+const load = (configuration: object, module = authz): Promise<Filter> => (async () => (await loadFilter(module, { name: "t", rootId: "x", config: JSON.stringify(configuration), logLevel: "info" })).requireRunning())();
 const tcp = (policies: object[], more = {}): Promise<Filter> => load({ protocol: "tcp", namespace: "prod", identity: { filterState: "peer" }, logDenials: true, policies, ...more });
 
 /** Opens with TLS; the handshake puts the identity into filter state. */
 function handshaken(filter: Filter, peer: string) {
-  const connection = filter.tcp({ tls: { sni: "db.test" } });
+  const connection = filter.tcp({ tls: { serverName: "db.test" } });
   connection.info.filterState.set("peer", { from: "envoy", value: Buffer.from(peer) } as never);
   return connection;
 }
@@ -42,8 +42,8 @@ describe("with TLS", () => {
     const bad = handshaken(filter, "spiffe://cluster.local/ns/dev/sa/x");
     bad.data("a");
     expect([text(bad.toUpstream), bad.closedBy]).toEqual(["", "filter"]);
-    expect(filter.metric("selvedge_authz_allowed_total.policy=.prod/app;.rule=.0;")).toBe(1);
-    expect(filter.metric("selvedge_authz_denied_total.policy=.none;.rule=.none;")).toBe(1);
+    expect(filter.metrics.counter("selvedge_authz_allowed_total.policy=.prod/app;.rule=.0;")).toBe(1);
+    expect(filter.metrics.counter("selvedge_authz_denied_total.policy=.none;.rule=.none;")).toBe(1);
   });
 
   test("decides at the server's first byte", async () => {
@@ -94,7 +94,7 @@ describe("rules with fields of HTTP", () => {
   test("an AUDIT rule is widened, counted and logged", async () => {
     const filter = await tcp([policy("w", { action: "AUDIT", rules: [GET] })]);
     filter.tcp();
-    expect(filter.metric("selvedge_authz_audited_total.policy=.prod/w;.rule=.0;")).toBe(1);
+    expect(filter.metrics.counter("selvedge_authz_audited_total.policy=.prod/w;.rule=.0;")).toBe(1);
     expect(filter.logs.map(({ message }) => message).join()).toContain("audited: policy=prod/w rule=0");
   });
 
@@ -110,8 +110,8 @@ describe("in the wrong place", () => {
     const connection = requests.tcp();
     connection.data("x");
     expect([text(connection.toUpstream), connection.closedBy]).toEqual(["", "filter"]);
-    const reply = (await tcp([])).request({ headers: { ":method": "GET", ":path": "/", ":authority": "h" } } as never);
-    expect(reply.localResponse).toMatchObject({ statusCode: 403, details: "selvedge_wrong_protocol" });
+    const { status, localReply } = await (await tcp([])).http();
+    expect([status, localReply?.details]).toEqual([403, "selvedge_wrong_protocol"]);
   });
 
   test("nor does the fused one", async () => {

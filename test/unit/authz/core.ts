@@ -1,6 +1,8 @@
 import { instantiate } from "@assemblyscript/loader";
 import { compileModule } from "../../../harness/build/index.ts";
-import { compileCel, type Compiled } from "../../../harness/host/cel.ts";
+import { isCelError, parse, plan, type CelInput, type CelValue } from "@bufbuild/cel";
+import { environment } from "../../../harness/host/cel-library.ts";
+import { fromCel, toCel } from "../../../harness/host/cel-values.ts";
 import type { Json } from "../../../harness/host/proto.ts";
 import { metadataValue, serialize } from "../../../harness/host/values.ts";
 
@@ -67,7 +69,7 @@ const ROOM = 256 * 1024;
 export class Core {
   /** The CEL expressions of the claims that the policies look at. */
   sources: string[] = [];
-  private readonly compiled = new Map<string, Compiled>();
+  private readonly compiled = new Map<string, (bindings: Record<string, CelInput>) => CelValue | Error>();
 
   private constructor(private readonly exports: Exports, private readonly room: number) {}
 
@@ -91,7 +93,7 @@ export class Core {
     new Uint8Array(this.exports.memory.buffer).fill(0xee, at, at + bytes.length);
     this.exports.free(at);
     this.sources = this.exports.__getString(this.exports.claimSources()).split("\n").slice(0, -1);
-    for (const source of this.sources) if (!this.compiled.has(source)) this.compiled.set(source, compileCel(source)!);
+    for (const source of this.sources) if (!this.compiled.has(source)) this.compiled.set(source, plan(environment, parse(source)) as never);
     return error;
   }
 
@@ -122,7 +124,8 @@ export class Core {
     exports.port(request.port ?? -1);
     const metadata = metadataValue({ ...request.metadata, ...(request.claims && { [JWT_FILTER]: { payload: request.claims } }) });
     this.sources.forEach((source, index) => {
-      const value = this.compiled.get(source)!((name) => (name === "metadata" ? metadata : undefined));
+      const result = this.compiled.get(source)!(metadata === undefined ? {} : { metadata: toCel(metadata) });
+      const value = isCelError(result) ? undefined : fromCel(result as CelValue);
       const list = value && serialize(value);
       exports.claim(index, ...text(list === undefined ? undefined : Buffer.from(list as Uint8Array).toString("latin1")));
     });

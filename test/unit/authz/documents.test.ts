@@ -8,6 +8,7 @@ import { parse } from "yaml";
 import { usedCapabilities } from "../../../harness/compose/emit/signing.ts";
 import { buildFilter } from "../../../harness/build/index.ts";
 import { configurations } from "./arbitraries.ts";
+import { payload, signed, trust } from "../bundle/support.ts";
 import { Core } from "./core.ts";
 
 const read = (name: string) => readFileSync(new URL(`../../../filters/authz/${name}`, import.meta.url), "utf8");
@@ -20,7 +21,7 @@ beforeAll(async () => {
 
 /** The core reads the policies; identity, denial and the like are the filter's. */
 function policiesOnly(configuration: Record<string, unknown>) {
-  const { identity: _identity, directAddress: _directAddress, denial: _denial, logDenials: _logDenials, ...rest } = configuration;
+  const { identity: _identity, directAddress: _directAddress, denial: _denial, logDenials: _logDenials, strictPaths: _strictPaths, ...rest } = configuration;
   return rest;
 }
 
@@ -70,6 +71,13 @@ test("envoy.yaml grants what the module uses, and nothing else", async () => {
 }, 120_000);
 
 describe("the schema", () => {
+  test("takes signed configurations, and none that mixes them with unsigned policies", () => {
+    const mounted = { signing: trust(), bundle: signed(payload(1)) };
+    const source = { cluster: "c", path: "/b" };
+    for (const each of [mounted, { ...mounted, source }, { signing: trust(), source }]) expect(validate(each), JSON.stringify(validate.errors)).toBe(true);
+    for (const each of [{ ...mounted, policies: [] }, { ...mounted, namespace: "prod" }, { signing: trust() }, { policies: [], bundle: mounted.bundle }]) expect(validate(each)).toBe(false);
+  });
+
   test("takes what the filter takes", () => {
     fc.assert(fc.property(configurations, (configuration) => {
       const json = JSON.parse(JSON.stringify(configuration)) as object;

@@ -2,6 +2,7 @@
  * A second, plain evaluator: each policy is translated as istiod translates it for Envoy's RBAC filter (regular expressions
  * and all), and every rule is tried. It shares no idea with the filter's index.
  */
+import { isIP } from "node:net";
 import type { Request } from "./core.ts";
 
 export type Values = string[];
@@ -23,11 +24,21 @@ export interface Configuration {
   protocol?: "http" | "tcp";
   namespace?: string; labels?: Record<string, string>; rootNamespace?: string; trustDomain?: string; trustDomainAliases?: string[];
   policies: Policy[];
-  workloads?: { name?: string; namespace: string; labels?: Record<string, string>; routes: string[] }[];
+  workloads?: { name?: string; namespace: string; labels?: Record<string, string>; routes?: string[] }[];
 }
 
 const quote = (text: string) => text.replace(/[.*+?^${}()|[\]\\/-]/g, "\\$&");
-const whole = (pattern: string) => new RegExp(`^(?:${pattern})$`, "s");
+const expressions = new Map<string, RegExp>();
+
+/** Matches a text as a whole. Kept, since making them takes most of a long run's time. */
+function whole(pattern: string): RegExp {
+  let expression = expressions.get(pattern);
+  if (!expression) {
+    if (expressions.size > 10_000) expressions.clear();
+    expressions.set(pattern, (expression = new RegExp(`^(?:${pattern})$`, "s")));
+  }
+  return expression;
+}
 
 type Matcher = (request: Request) => boolean;
 
@@ -36,13 +47,16 @@ function string(value: string, text: string | undefined, presence = (t: string) 
   if (text === undefined) return false;
   if (value === "*") return presence(text);
   if (fold) {
-    value = value.toLowerCase();
-    text = text.toLowerCase();
+    value = lower(value);
+    text = lower(text);
   }
   if (value.startsWith("*")) return text.endsWith(value.slice(1));
   if (value.endsWith("*")) return text.startsWith(value.slice(0, -1));
   return text === value;
 }
+
+/** ASCII only, as Envoy does it. */
+const lower = (text: string) => text.replace(/[A-Z]/g, (c) => c.toLowerCase());
 
 const present = () => true;
 
@@ -109,7 +123,7 @@ function metadata(value: string, filter: string, key: string, request: Request):
   return Array.isArray(json) && json.some((item) => jsonString(inner, item));
 }
 
-const templateClass = "a-zA-Z0-9\\-._~%!$&'()+,;=:@";
+const templateClass = "a-zA-Z0-9\\-._~%!$&'()*+,;=:@";
 
 function path(value: string, raw: string | undefined): boolean {
   const text = raw?.replace(/[?#].*$/s, "");
@@ -138,20 +152,21 @@ export function bits(text: string): string | undefined {
 }
 
 function ip(value: string, address: string | undefined): boolean {
-  const text = address && bits(address);
+  const text = address && isIP(address) !== 0 && !address.includes("%") && bits(address);
   if (!text) return false;
   const [base, length] = value.split("/") as [string, string | undefined];
   const range = bits(base)!;
   let count = length === undefined ? range.length : Number(length);
   if (length !== undefined && range.length === 32 && base.includes(":")) {
-    if (count < 96) return false; // not generated: a mapped range that is wider than the mapped addresses
+    // Wider than the mapped addresses: a range of IPv6.
+    if (count < 96) return text.length === 128 && `${"0".repeat(80)}${"1".repeat(16)}`.slice(0, count) === text.slice(0, count);
     count -= 96;
   }
   return range.length === text.length && range.slice(0, count) === text.slice(0, count);
 }
 
 const withoutPort = (address: string | undefined) =>
-  address === undefined ? undefined : address.startsWith("[") ? address.slice(1, address.indexOf("]")) : address.replace(/:\d+$/, "");
+  address === undefined ? undefined : address.startsWith("[") ? address.slice(1, address.indexOf("]")) : address.replace(/:[^]*$/, "");
 
 /** istiod's trustdomain.Bundle. */
 function aliases(value: string, bundle: string[]): string[] {
@@ -275,34 +290,51 @@ export function matchOf(configuration: Configuration, request: Request, action: 
   return allowed ? undefined : rule;
 }
 
-/** Decides one request: what applies, DENY before ALLOW, the first name in Envoy's order. */
-export function decide(configuration: Configuration, request: Request, dryRun = false): { allowed: boolean; rule: string } {
+type Decision = { allowed: boolean; rule: string };
+const deciders = new WeakMap<Configuration, Map<string, (request: Request) => Decision>>();
+
+/** Decides one request: what applies, DENY before ALLOW, the first name in Envoy's order. The configuration must stay as it is. */
+export function decide(configuration: Configuration, request: Request, dryRun = false): Decision {
+  let known = deciders.get(configuration);
+  if (!known) deciders.set(configuration, (known = new Map()));
+  const index = configuration.workloads?.findIndex(({ routes = [] }) => routes.includes(request.route ?? "")) ?? -1;
+  const key = `${dryRun}${index}`;
+  let decider = known.get(key);
+  if (!decider) known.set(key, (decider = deciderFor(configuration, index, dryRun)));
+  return decider(request);
+}
+
+/** @param index of the workload; -1 is the node itself */
+function deciderFor(configuration: Configuration, index: number, dryRun: boolean): (request: Request) => Decision {
   const { rootNamespace = "istio-system", trustDomain: own = "cluster.local", namespace: here = "default" } = configuration;
-  const workload = configuration.workloads?.find(({ routes }) => routes.includes(request.route ?? ""))
-    ?? { namespace: here, labels: configuration.labels };
+  const workload = configuration.workloads?.[index] ?? { namespace: here, labels: configuration.labels };
   const applying = configuration.policies.filter(({ metadata, spec }) => {
     const ns = metadata.namespace ?? here;
     if (spec.action === "AUDIT" || spec.action === "CUSTOM") return false;
-    if ((metadata.annotations?.["istio.io/dry-run"] === "true") !== dryRun) return false;
+    // The spellings of Go's strconv.ParseBool.
+    if (["1", "t", "T", "TRUE", "true", "True"].includes(metadata.annotations?.["istio.io/dry-run"] ?? "") !== dryRun) return false;
     return (ns === rootNamespace || ns === workload.namespace)
       && Object.entries(spec.selector?.matchLabels ?? {}).every(([key, value]) => workload.labels?.[key] === value);
   });
   const rules = applying.flatMap(({ metadata, spec }) => {
     const ns = metadata.namespace ?? here;
     const translation = new Translation([own, ...(configuration.trustDomainAliases ?? [])], ns);
-    return (spec.rules ?? []).flatMap((written, index) => {
+    return (spec.rules ?? []).flatMap((written, at) => {
       const rule = configuration.protocol === "tcp" ? onTcp(written, spec.action) : written;
       return rule === undefined ? [] : [{
         deny: spec.action === "DENY",
-        order: `ns[${ns}]-policy[${metadata.name}]-rule[${index}]`,
-        id: `${ns}/${metadata.name}#${index}`,
+        order: `ns[${ns}]-policy[${metadata.name}]-rule[${at}]`,
+        id: `${ns}/${metadata.name}#${at}`,
         matches: translation.rule(rule),
       }];
     });
   }).sort((a, b) => (a.order < b.order ? -1 : 1));
-  const deny = rules.find((rule) => rule.deny && rule.matches(request));
-  if (deny) return { allowed: false, rule: deny.id };
-  if (!applying.some(({ spec }) => spec.action !== "DENY")) return { allowed: true, rule: "none" };
-  const allow = rules.find((rule) => !rule.deny && rule.matches(request));
-  return allow ? { allowed: true, rule: allow.id } : { allowed: false, rule: "none" };
+  const restricted = applying.some(({ spec }) => spec.action !== "DENY");
+  return (request) => {
+    const deny = rules.find((rule) => rule.deny && rule.matches(request));
+    if (deny) return { allowed: false, rule: deny.id };
+    if (!restricted) return { allowed: true, rule: "none" };
+    const allow = rules.find((rule) => !rule.deny && rule.matches(request));
+    return allow ? { allowed: true, rule: allow.id } : { allowed: false, rule: "none" };
+  };
 }

@@ -74,7 +74,7 @@ describe("a configuration", () => {
     ["a cookie's name with a space", keys({ cookie: "a b" }), "$.rollouts[0].stickiness.keys[0].cookie: found a character that a name can't have, expected the name of a cookie"],
     ["principal false", keys({ principal: false }), "$.rollouts[0].stickiness.keys[0].principal: found false, expected true, or no such key"],
     ["nine keys", keys(...Array.from({ length: 9 }, () => ({ sourceIP: true }))), "$.rollouts[0].stickiness.keys[8]: found more than 8 keys, expected at most 8"],
-    ["an unknown identity", { rollouts: [], identity: { header: "x" } }, "$.identity.header: found an unknown field, expected one of filterState"],
+    ["an unknown identity", { rollouts: [], identity: { header: "x" } }, "$.identity.header: found an unknown field, expected one of filterState, xfcc"],
   ])("with %s is refused", async (what, config, message) => {
     expect(await refusal(config)).toBe(`selvedge: canary: invalid configuration: ${message}`);
     if (typeof config !== "string" && !beyondSchema.has(what)) expect(accepts(config)).toBe(false);

@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { FileSchema, readCases } from "../../../harness/cases/index.ts";
@@ -34,7 +33,17 @@ describe("a file of cases", () => {
     ["one in an expectation", oneCase("expect: { statsu: 200 }"), "some/cases.yaml:4:15: error[unknown-field]: unknown field `statsu` in `expect`", "did you mean `status`?"],
     ["one at the top", "filtre: authz\ncases: [{ name: x, expect: { status: 200 } }]", "some/cases.yaml:1:1: error[unknown-field]: unknown field `filtre`", "did you mean `filter`?"],
     ["a value of the wrong type", oneCase("request: { path: 5 }\nexpect: { status: 200 }"), "some/cases.yaml:4:22: error[wrong-type]: `request.path` has the wrong type", 'put quotes around it: "5"'],
-    ["a header with a number", oneCase("request: { headers: { a: 5 } }\nexpect: { status: 200 }"), "some/cases.yaml:4:25: error[wrong-value]: `request.headers`", "text in quotes"],
+    ["a header with a number", oneCase("request: { headers: { a: 5 } }\nexpect: { status: 200 }"), "some/cases.yaml:4:30: error[wrong-value]: `request.headers.a`", 'put quotes around it: "5"'],
+    ["a misspelt field where a text would do too", oneCase("request: { body: [{ wiat: 5ms }] }\nexpect: { status: 200 }"), "some/cases.yaml:4:25: error[unknown-field]: unknown field `wiat` in `request.body[0]`", "did you mean `wait`?"],
+    ["a misspelt word", oneCase("expect: { snapshot: [respnse] }"), "`expect.snapshot[0]`", "did you mean `response`?"],
+    ["a mask that is no expression", oneCase("expect: { snapshot: { mask: ['('] } }"), "Invalid regular expression", ""],
+    ["raw bytes on the host", oneCase("request: { raw: x }\nexpect: { status: 200 }"), "raw bytes need a proxy", "engines: [envoy]"],
+    ["raw bytes and more", oneCase("engines: [envoy]\nbecause: x\nrequest: { raw: x, path: / }\nexpect: { status: 200 }"), "`path` says nothing", ""],
+    ["a path that HTTP/1 can't carry", oneCase("request: { path: '/a b' }\nexpect: { status: 200 }"), "holds no space", "raw"],
+    ["a header that HTTP/2 doesn't have", oneCase("request: { protocol: http2, headers: { Connection: close } }\nexpect: { status: 200 }"), "HTTP/2 has no `Connection`", ""],
+    ["two bodies", oneCase("request: { grpc: x, body: y }\nexpect: { status: 200 }"), "`grpc` is the body", ""],
+    ["an answer where nobody listens", oneCase("clusters: { a: { fail: connect, status: 200 } }\nexpect: { status: 200 }"), "`status` says nothing", ""],
+    ["answers besides nobody listening", oneCase("clusters: { a: [{ fail: connect }, {}] }\nexpect: { status: 200 }"), "has no other answer", "give `fail: connect` alone"],
     ["a status out of range", oneCase("expect: { status: 99 }"), "some/cases.yaml:4:23: error[wrong-value]: `expect.status`", "a status, 100 to 599"],
     ["a duration without unit", oneCase("upstream: { delay: '5' }\nexpect: { status: 200 }"), "`upstream.delay`", "a duration such as 50ms or 2s"],
     ["an engine that isn't one", oneCase("engines: [enovy]\nbecause: x\nexpect: { status: 200 }"), "`engines[0]`", "host or envoy"],
@@ -70,8 +79,9 @@ describe("a file of cases", () => {
     }));
   });
 
-  it("is described to editors by the schema beside the code", () => {
-    expect(JSON.parse(readFileSync("harness/cases/cases.schema.json", "utf8"))).toEqual(JSON.parse(JSON.stringify({ $schema: "http://json-schema.org/draft-07/schema#", ...FileSchema })));
+  /** `npx vitest run --project unit test/unit/cases -u` writes it. */
+  it("is described to editors by the schema beside the code", async () => {
+    await expect(`${JSON.stringify({ $schema: "http://json-schema.org/draft-07/schema#", ...FileSchema }, null, 2)}\n`).toMatchFileSnapshot("../../../harness/cases/cases.schema.json");
   });
 });
 

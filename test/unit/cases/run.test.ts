@@ -115,11 +115,12 @@ describe("a run", () => {
 });
 
 describe("two engines", () => {
+  const NOTHING = new Uint8Array(0);
   /** An engine that answers everything with 200, whatever the module does. */
   const naive: Engine = {
     name: "envoy",
     prepare: () => Promise.resolve(),
-    run: ({ steps }: CasePlan): Promise<CaseObservation> => Promise.resolve({ steps: steps.map(() => ({ exchanges: [{ status: 200, headers: [], body: "", details: undefined, route: "default", upstream: { method: "GET", path: "/", headers: [], body: "" } }], metrics: [], logs: [], timeMs: 1 })) }),
+    run: ({ steps }: CasePlan): Promise<CaseObservation> => Promise.resolve({ steps: steps.map(() => ({ exchanges: [{ status: 200, headers: [], body: NOTHING, trailers: [], complete: true, details: undefined, route: "default", upstream: { method: "GET", path: "/", headers: [], body: NOTHING, trailers: [] } }], calls: [], metrics: [], logs: [], timeMs: 1 })) }),
     close: () => Promise.resolve(),
   };
 

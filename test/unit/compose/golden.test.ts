@@ -4,6 +4,7 @@ import { join, relative } from "node:path";
 import { expect, it } from "vitest";
 import { parse } from "yaml";
 import { composeEnvoy, loadPolicies } from "../../../harness/compose/index.ts";
+import { withScenario } from "../../../harness/scenario/check.ts";
 
 const ROOT = join(import.meta.dirname, "../../..");
 const MODULES = join(ROOT, "dist");
@@ -18,9 +19,8 @@ function capabilities(): string[] | undefined {
 
 it("matches the policies", () => {
   const dir = relative(process.cwd(), join(ROOT, "envoy-configs/edge"));
-  const external = { "selvedge.dev/v1alpha1/Scenario": () => [] };
   const own = capabilities();
-  const { yaml, findings } = composeEnvoy(loadPolicies(dir, { externalKinds: external }), {
+  const { yaml, findings } = composeEnvoy(loadPolicies(dir, withScenario), {
     moduleDir: MODULES,
     baseDir: ROOT,
     readFiles: false,

@@ -196,12 +196,13 @@ describe("time", () => {
 
   test("a step of the wall clock does not move timers", () => {
     const clock = new FakeClock(0);
+    const start = clock.monotonicNs();
     const seen: number[] = [];
     clock.after(10, () => seen.push(clock.nowMs()));
     clock.step(-5000);
     clock.advance(10);
     expect(seen).toEqual([-4990]);
-    expect(clock.monotonicNs()).toBe(10_000_000n);
+    expect(clock.monotonicNs() - start).toBe(10_000_000n);
   });
 
   test("timers run in order of their time, and of their creation", () => {

@@ -9,7 +9,7 @@ const IMPORTS: Record<string, [string, number]> = {
   reply: ["proxy_send_local_response", 8], continue: ["proxy_continue_stream", 1], property: ["proxy_get_property", 4], set_property: ["proxy_set_property", 4],
   tick: ["proxy_set_tick_period_milliseconds", 1], call: ["proxy_http_call", 10], get_shared: ["proxy_get_shared_data", 5], set_shared: ["proxy_set_shared_data", 5],
   define: ["proxy_define_metric", 4], foreign: ["proxy_call_foreign_function", 6], effective: ["proxy_set_effective_context", 1], done: ["proxy_done", 0],
-  time: ["proxy_get_current_time_nanoseconds", 1], buffer: ["proxy_get_buffer_bytes", 5], status: ["proxy_get_status", 3],
+  time: ["proxy_get_current_time_nanoseconds", 1], buffer: ["proxy_get_buffer_bytes", 5], set_pairs: ["proxy_set_header_map_pairs", 3], status: ["proxy_get_status", 3],
 };
 
 /**

@@ -102,7 +102,7 @@ describe("a canary", () => {
 });
 
 it("a run is fine only if every part of it is", () => {
-  const parts = { folder: "x", scenario: "x", envoy: { version: "1.40.0" }, traffic: [], canaries: [], footprint: { modules: [] } };
+  const parts = { folder: "x", scenario: "x", engine: "envoy" as const, envoy: { version: "1.40.0" }, traffic: [], canaries: [], footprint: { modules: [] } };
   expect(runResult(parts)).toMatchObject({ ok: true, problems: [] });
   const bad = runResult({
     ...parts,

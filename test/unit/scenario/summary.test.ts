@@ -23,7 +23,7 @@ const at = (value: number, beyond = false) => ({ value, beyond });
 const RESULT: RunResult = {
   folder: "envoy-configs/edge",
   scenario: "edge",
-  envoy: { version: "1.40.0" },
+  engine: "envoy" as const, envoy: { version: "1.40.0" },
   traffic: [
     row({ expect: "allow", by: "prod/reviews", decidedBy: [{ allowed: true, policy: "prod/reviews", rule: 0, count: 20 }], headers: { "x-user": "{user}" }, sent: 3000 }),
     row({ from: "dev/builder", expect: "deny", by: "prod/no-dev", outcomes: { allow: 0, deny: 20, refuse: 0, fail: 0 }, decidedBy: [{ allowed: false, policy: "prod/no-dev", rule: 0, count: 20 }] }),

@@ -59,5 +59,5 @@ export class Bundle {
   }
 }
 
-/** What a number in JSON can count to. */
-export const MOST_EXACT: i64 = 1 << 53;
+/** What a number in JSON can count to: beyond it, two texts stand for one number. */
+export const MOST_EXACT: i64 = (1 << 53) - 1;

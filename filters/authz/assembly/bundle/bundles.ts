@@ -12,7 +12,7 @@ import { JsonReader } from "../../../sdk/assembly/json/reader";
 import { endLine, put, startLine } from "../../../sdk/assembly/line";
 import { logBytes } from "../../../sdk/assembly/log";
 import { incrementMetric, recordMetric } from "../../../sdk/assembly/metrics";
-import { Authz } from "../authz";
+import { Authz, discard } from "../authz";
 import { Arena, scratch } from "../memory/arena";
 import { hashBytes } from "../memory/hash";
 import { refuse } from "../read/members";
@@ -43,7 +43,7 @@ export class Bundles {
   private hash: u32 = 0;
   private expires: u64 = 0;
   private expired: bool = false;
-  /** What is wrong with the bundle that was refused last, and what was said about it. */
+  /** What is wrong with the bundle that was refused in this callback; and why the last one was refused. */
   private error: View = ABSENT;
   private said: Reason = Reason.None;
   /** Ids + 1 of the counters, by reason. */
@@ -119,7 +119,7 @@ export class Bundles {
       if (bundle.version <= this.version) reason = Reason.Version;
     }
     if (reason != Reason.None) {
-      bundle.engine.free();
+      discard(bundle.engine);
       return reason;
     }
     this.running = true;
@@ -144,6 +144,7 @@ export class Bundles {
   }
 
   tick(): void {
+    this.error = ABSENT; // what it pointed to went with its callback
     if (this.source.cluster != ABSENT) {
       loadTurn(this.turn);
       const due = turnDue;

@@ -39,8 +39,8 @@ export class ClaimRecord {
   values: usize;
   /** The CEL expression. */
   source: View;
-  /** For the {@link ClaimSource}. */
-  index: u32;
+  /** The {@link ClaimSource}'s own. */
+  token: u32;
 }
 
 /** Evaluates a slot's expression for the current request. */

@@ -36,8 +36,9 @@ function fits(field: Field, value: View): bool {
       const port = decimal(value, 10, true);
       return port >= 0 && port <= 65535;
     }
-    case Field.Path: return !isTemplate(value) || validTemplate(value);
-    case Field.Namespace: case Field.TrustDomain: return slash < 0;
+    case Field.Path: return isTemplate(value) ? validTemplate(value) : indexOf(value, 123) < 0 && indexOf(value, 125) < 0;
+    case Field.Namespace: return slash < 0;
+    case Field.TrustDomain: return slash < 0 && hasOuterStar(value);
     case Field.ServiceAccount:
       return size(value) <= 320 && indexOf(value, 42) < 0 && slash != 0 && <u32>(slash + 1) < size(value)
         && (slash < 0 || indexOf(value, 47, slash + 1) < 0);
@@ -45,14 +46,20 @@ function fits(field: Field, value: View): bool {
   }
 }
 
+/** No `*`, or one, and that at the start or at the end. */
+function hasOuterStar(value: View): bool {
+  const star = indexOf(value, 42);
+  return star < 0 || ((star == 0 || <u32>star + 1 == size(value)) && indexOf(value, 42, star + 1) < 0);
+}
+
 function expectation(field: Field): View {
   if (isIp(field)) return utf8("an IP address or CIDR range");
   switch (field) {
     case Field.Namespace: return utf8("a namespace");
     case Field.ServiceAccount: return utf8("'<account>' or '<namespace>/<account>', without wildcards");
-    case Field.TrustDomain: return utf8("a trust domain");
+    case Field.TrustDomain: return utf8("a trust domain, with '*' at most at its start or its end");
     case Field.Port: return utf8("a port from 0 to 65535 in quotes");
-    case Field.Path: return utf8("a path, or a template with '{*}' and at last '{**}' as whole segments");
+    case Field.Path: return utf8("a path without braces, or a template with '{*}' and at last '{**}' as whole segments");
     default: return utf8("a string that isn't empty");
   }
 }

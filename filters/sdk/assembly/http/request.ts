@@ -47,6 +47,12 @@ export class RequestView {
     return path;
   }
 
+  /** `:path` has a fragment, which a client was to keep to itself. */
+  get hasFragment(): bool {
+    const n = <u32>this.pathOnly;
+    return this.path != ABSENT && n < <u32>this.path && load<u8>(address(this.path) + n) == 35;
+  }
+
   private scan(): void {
     this.method = ABSENT;
     this.path = ABSENT;

@@ -3,7 +3,7 @@ import "reflect-metadata";
 import { randomBytes, webcrypto } from "node:crypto";
 import * as x509 from "@peculiar/x509";
 import { createAuthority, issue, type Credential } from "../../../scenario/x509.ts";
-import { SUBJECT } from "../host.ts";
+import { SUBJECT } from "../common.ts";
 
 const VALID_MS = 24 * 3_600_000;
 const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };

@@ -1,23 +1,27 @@
 /** The client of every case: a connection of its own for each request, from the address and with the certificate that the case says. */
-import { request as httpRequest } from "node:http";
 import { connect, isIPv6, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import type { HeaderPairs, RequestPlan } from "../../plan.ts";
 import type { Certificates } from "./certificates.ts";
-import { pairsOf } from "./upstream.ts";
+import { sendHttp1, sendRaw } from "./client-http1.ts";
+import { sendHttp2 } from "./client-http2.ts";
 
-const TIMEOUT_MS = 30_000;
+export const TIMEOUT_MS = 30_000;
 
 export interface Answer {
   /** Undefined: the connection ended without one. */
   status: number | undefined;
   headers: HeaderPairs;
-  body: string;
+  body: Uint8Array;
+  trailers: HeaderPairs;
+  complete: boolean;
 }
+
+export const NO_ANSWER: Answer = { status: undefined, headers: [], body: new Uint8Array(0), trailers: [], complete: false };
 
 export async function send(plan: RequestPlan, port: number, certificates: Certificates): Promise<Answer> {
   const credential = plan.peer && (await certificates.client(plan.peer.uriSans));
-  const socket = connect({ host: "127.0.0.1", port, localAddress: plan.direct });
+  const socket = connect({ host: "127.0.0.1", port, localAddress: plan.direct, noDelay: true });
   try {
     await once(socket, "connect");
     const { source, direct, destination } = plan;
@@ -26,6 +30,7 @@ export async function send(plan: RequestPlan, port: number, certificates: Certif
     const secure = connectTls({
       socket,
       ca: certificates.authority.certificate,
+      ALPNProtocols: [plan.protocol === "http2" ? "h2" : "http/1.1"],
       ...(credential && { cert: credential.certificate, key: credential.key }),
       ...(plan.sni !== undefined && { servername: plan.sni }),
       checkServerIdentity: () => undefined, // the name is the case's, and not what is tested
@@ -51,18 +56,8 @@ function once(socket: Socket, event: string): Promise<void> {
 }
 
 function exchange(plan: RequestPlan, socket: Socket): Promise<Answer> {
-  const { method, path, host, headers, body, trailers } = plan;
-  return new Promise((resolve, reject) => {
-    const call = httpRequest({ createConnection: () => socket, method, path, headers: ["host", host, ...headers.flat()], timeout: TIMEOUT_MS }, (response) => {
-      const chunks: Buffer[] = [];
-      response.on("data", (chunk: Buffer) => chunks.push(chunk));
-      response.on("error", reject);
-      response.on("end", () => resolve({ status: response.statusCode, headers: pairsOf(response.rawHeaders), body: Buffer.concat(chunks).toString() }));
-    });
-    call.on("timeout", () => call.destroy(new Error(`no answer within ${TIMEOUT_MS} ms`)));
-    call.on("error", (error: NodeJS.ErrnoException) => (error.code === "ECONNRESET" ? resolve({ status: undefined, headers: [], body: "" }) : reject(error)));
-    if (trailers.length) call.addTrailers(trailers);
-    for (const chunk of body) call.write(chunk);
-    call.end();
-  });
+  // A connection that breaks is an answer that isn't complete.
+  socket.on("error", () => {});
+  if (plan.raw !== undefined) return sendRaw(plan, plan.raw, socket);
+  return plan.protocol === "http2" ? sendHttp2(plan, socket) : sendHttp1(plan, socket);
 }

@@ -5,8 +5,9 @@ import { httpConnectionManager } from "../../../compose/emit/hcm.ts";
 import { PEER_KEY } from "../../../compose/emit/listener.ts";
 import type { Bootstrap } from "../../../envoy/index.ts";
 import { compareVersions } from "../../../envoy/index.ts";
+import type { Protocol } from "../../messages.ts";
 import { planRequest, type CasePlan, type RequestPlan } from "../../plan.ts";
-import { CLUSTER, DIRECT_KEY } from "../host.ts";
+import { ARM_STATE, CLUSTERS, DIRECT_KEY } from "../common.ts";
 
 /** Prefix of the connection managers' statistics. */
 export const STAT_PREFIX = "cases";
@@ -23,66 +24,79 @@ export interface Files {
 /** A plugin's name, by which Envoy's log tells the cases apart. */
 export const pluginName = (plan: CasePlan): string => `case-${plan.id}`;
 
-/** What of a request its listener provides. */
-type Side = Pick<RequestPlan, "route" | "tls" | "metadata">;
-
-/** The listener for such requests of this case. */
-export function listenerName(plan: CasePlan, { route, tls, metadata }: Side): string {
-  const more = metadata === undefined ? "" : `/${createHash("sha256").update(JSON.stringify(metadata)).digest("hex").slice(0, 16)}`;
-  return `${pluginName(plan)}/${tls ? "tls" : "plain"}/${route ?? ""}${more}`;
+/** What requests need a listener of their own for. */
+export interface Door {
+  route: string | null;
+  tls: boolean;
+  /** What the upstream speaks. */
+  protocol: Protocol;
+  /** What filters ahead leave. */
+  metadata?: Record<string, unknown>;
 }
 
-export function bootstrap(files: Files, upstreamPort: number): Bootstrap {
+export const doorOf = ({ route, tls, metadata }: Pick<RequestPlan, "route" | "tls" | "metadata">, protocol: Protocol): Door => ({ route, tls, protocol, ...(metadata && { metadata }) });
+
+export function listenerName(plan: CasePlan, { route, tls, protocol, metadata }: Door): string {
+  const more = metadata === undefined ? "" : `/${createHash("sha256").update(JSON.stringify(metadata)).digest("hex").slice(0, 16)}`;
+  return `${pluginName(plan)}/${tls ? "tls" : "plain"}/${protocol}/${route ?? ""}${more}`;
+}
+
+export interface ClusterPort {
+  name: string;
+  port: number;
+  protocol: Protocol;
+}
+
+export function bootstrap(files: Files, clusters: readonly ClusterPort[]): Bootstrap {
   return {
     node: { id: "selvedge-test", cluster: "selvedge-test" },
     stats_flush_on_admin: true,
     // Listeners come by discovery because it refuses each bad one alone, where the bootstrap would be refused as a whole.
     dynamic_resources: { lds_config: { resource_api_version: "V3", path_config_source: { path: files.listeners } } },
-    static_resources: {
-      clusters: [
-        {
-          name: CLUSTER,
-          type: "STATIC",
-          connect_timeout: "5s",
-          typed_extension_protocol_options: {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": typed("envoy.extensions.upstreams.http.v3.HttpProtocolOptions", { explicit_http_config: { http_protocol_options: { enable_trailers: true } } }),
-          },
-          load_assignment: { cluster_name: CLUSTER, endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: "127.0.0.1", port_value: upstreamPort } } } }] }] },
-        },
-      ],
-    },
+    static_resources: { clusters: clusters.map(cluster) },
   } as unknown as Bootstrap;
 }
 
-/** The file from which Envoy discovers its listeners. */
-export function discovery(plans: readonly CasePlan[], files: Files, version: string): Config {
-  const resources = plans.flatMap((plan) => listenersOf(plan).map((side): Config => typed("envoy.config.listener.v3.Listener", listener(plan, side, files, version))));
-  return { version_info: "1", resources };
+function cluster({ name, port, protocol }: ClusterPort): Config {
+  const options = { explicit_http_config: protocol === "http2" ? { http2_protocol_options: {} } : { http_protocol_options: { enable_trailers: true } } };
+  return {
+    name,
+    type: "STATIC",
+    connect_timeout: "5s",
+    typed_extension_protocol_options: { "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": typed("envoy.extensions.upstreams.http.v3.HttpProtocolOptions", options) },
+    load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: "127.0.0.1", port_value: port } } } }] }] },
+  };
 }
 
-function listenersOf(plan: CasePlan): Side[] {
-  const wanted = plan.steps.flatMap(({ request, repeat }) => {
+/** The file from which Envoy discovers its listeners. */
+export function discovery(plans: readonly CasePlan[], files: Files, version: string, revision = 1): Config {
+  const resources = plans.flatMap((plan) => doorsOf(plan).map((door): Config => typed("envoy.config.listener.v3.Listener", listener(plan, door, files, version))));
+  return { version_info: String(revision), resources };
+}
+
+export function doorsOf(plan: CasePlan): Door[] {
+  const wanted = plan.steps.flatMap(({ request, repeat, upstream: { protocol } }) => {
     if (request === undefined) return [];
     // A route's name may contain ${n}.
     const requests = typeof request.route === "string" && request.route.includes("${") ? Array.from({ length: repeat }, (_, n) => planRequest(request, n)) : [planRequest(request, 0)];
-    return requests.map(({ route, tls, metadata }): Side => ({ route, tls, ...(metadata && { metadata }) }));
+    return requests.map((each) => doorOf(each, protocol));
   });
   // Where the configuration must be refused there is no request, and still something to configure.
-  if (wanted.length === 0) return [{ route: "default", tls: false }];
+  if (wanted.length === 0) return [{ route: "default", tls: false, protocol: "http1" }];
   return [...new Map(wanted.map((each) => [JSON.stringify(each), each])).values()];
 }
 
-function listener(plan: CasePlan, side: Side, files: Files, version: string): Config {
-  const { tls } = side;
+function listener(plan: CasePlan, door: Door, files: Files, version: string): Config {
+  const { tls } = door;
   return {
-    name: listenerName(plan, side),
+    name: listenerName(plan, door),
     address: { socket_address: { address: "127.0.0.1", port_value: 0 } },
     listener_filters: [
       // Gives a connection any source and destination address; the physical peer stays known.
       extension("envoy.filters.listener.proxy_protocol", "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol", { allow_requests_without_proxy_protocol: true }),
       ...(tls ? [extension("envoy.filters.listener.tls_inspector", "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector")] : []),
     ],
-    filter_chains: [{ filters: [filterState(tls, version), connectionManager(plan, side, files)], ...(tls && { transport_socket: transportSocket(files) }) }],
+    filter_chains: [{ filters: [filterState(tls, version), connectionManager(plan, door, files)], ...(tls && { transport_socket: transportSocket(files) }) }],
   };
 }
 
@@ -100,8 +114,8 @@ function filterState(tls: boolean, version: string): Config {
   });
 }
 
-function connectionManager(plan: CasePlan, { route, metadata }: Side, files: Files): Config {
-  const manager = httpConnectionManager({ name: STAT_PREFIX, routes: routes(plan, route), filters: [...(metadata ? [setMetadata(metadata)] : []), wasmFilter(plan)], accessLog: false });
+function connectionManager(plan: CasePlan, door: Door, files: Files): Config {
+  const manager = httpConnectionManager({ name: STAT_PREFIX, routes: routes(plan, door), filters: [...(door.metadata ? [setMetadata(door.metadata)] : []), wasmFilter(plan)] });
   Object.assign(manager.typed_config as Config, {
     http_protocol_options: { enable_trailers: true },
     access_log: [
@@ -120,10 +134,10 @@ function setMetadata(metadata: Record<string, unknown>): Config {
   });
 }
 
-function routes(plan: CasePlan, route: string | null): Config {
-  const to = (name: string, match: Config): Config => ({ name, match: { prefix: "/", ...match }, route: { cluster: CLUSTER, timeout: "60s" } });
+function routes(plan: CasePlan, { route, protocol }: Door): Config {
+  const to = (name: string, match: Config): Config => ({ name, match: { prefix: "/", ...match }, route: { cluster: CLUSTERS[protocol], timeout: "60s" } });
   const arms = (route !== null && plan.routes[route]?.arms) || [];
-  const list = route === null ? [] : [...arms.map((arm) => to(`${route}/${arm}`, { filter_state: [{ key: "wasm.selvedge_arm", string_match: { exact: arm } }] })), to(route, {})];
+  const list = route === null ? [] : [...arms.map((arm) => to(`${route}/${arm}`, { filter_state: [{ key: ARM_STATE, string_match: { exact: arm } }] })), to(route, {})];
   return { name: "cases", virtual_hosts: [{ name: "all", domains: ["*"], routes: list }] };
 }
 
@@ -145,6 +159,7 @@ function wasmFilter(plan: CasePlan): Config {
 function transportSocket({ serverCertificate, serverKey, authority }: Files): Config {
   return extension("envoy.transport_sockets.tls", "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext", {
     common_tls_context: {
+      alpn_protocols: ["h2", "http/1.1"],
       tls_certificates: [{ certificate_chain: { filename: serverCertificate }, private_key: { filename: serverKey } }],
       validation_context: { trusted_ca: { filename: authority } },
     },

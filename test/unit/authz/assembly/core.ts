@@ -13,7 +13,7 @@ import { inLowerCase } from "../../../../filters/authz/assembly/match/header-slo
 import { Part, PolicyRecord, RuleRecord } from "../../../../filters/authz/assembly/match/records";
 import { matchesTemplate, validTemplate } from "../../../../filters/authz/assembly/match/template";
 import { scratch } from "../../../../filters/authz/assembly/memory/arena";
-import { memberOf, readWord } from "../../../../filters/authz/assembly/read/members";
+import { memberOf, readWord, wordIn } from "../../../../filters/authz/assembly/read/members";
 import { SETTINGS, Settings } from "../../../../filters/authz/assembly/settings";
 
 /** What the test says that each slot's expression comes to. */
@@ -23,12 +23,9 @@ class TestClaims extends ClaimSource {
 
   read(slot: ClaimRecord): View {
     this.reads++;
-    return this.lists[slot.index];
+    return this.lists[slot.token];
   }
 }
-
-/** In SETTINGS. */
-const PROTOCOL = 17;
 
 const claims = new TestClaims();
 let engine: Engine = new Engine();
@@ -53,7 +50,7 @@ export function configure(at: usize, bytes: u32): string {
   if (reader.beginObject()) {
     while (reader.nextKey()) {
       const index = memberOf(reader, SETTINGS);
-      if (index == PROTOCOL) settings.tcp = readWord(reader, utf8("http, tcp")) == 1;
+      if (index >= 0 && index == wordIn(SETTINGS, utf8("protocol"))) settings.tcp = readWord(reader, utf8("http, tcp")) == 1;
       else settings.read(reader, index, next.headers);
     }
   }
@@ -65,7 +62,7 @@ export function configure(at: usize, bytes: u32): string {
     const slots = next.headers.claims;
     slots.source = claims;
     claimCount = 0;
-    for (let at = slots.last; at != 0; at = changetype<ClaimRecord>(at).next) changetype<ClaimRecord>(at).index = claimCount++;
+    for (let at = slots.last; at != 0; at = changetype<ClaimRecord>(at).next) changetype<ClaimRecord>(at).token = claimCount++;
   } else next.free();
   const error = ok ? "" : toString(reader.error);
   leave();

@@ -1,0 +1,27 @@
+/** What is left of a policy's rules once it is known who calls: which can't match any more, and which conditions the others still have. */
+import { IDENTITY, rulesOf, type Condition, type RuleConditions } from "../decide/conditions.ts";
+import type { Policy } from "../decide/node.ts";
+
+/** One way in which a rule can still match: all of these conditions. */
+export interface Remaining {
+  rule: RuleConditions;
+  conditions: Condition[];
+}
+
+/** Every way in which these policies' rules can still match. @param holds tells of conditions on identity whether they hold */
+export function remaining(policies: readonly Policy[], holds: (condition: Condition) => boolean): Remaining[] {
+  return policies.flatMap(rulesOf).flatMap((rule) => {
+    const open = (conditions: Condition[]): Condition[] | undefined => (conditions.every((each) => !isIdentity(each) || holds(each)) ? conditions.filter((each) => !isIdentity(each)) : undefined);
+    const alternatives = (lists: Condition[][]): Condition[][] => (lists.length === 0 ? [[]] : shortest(lists.flatMap((each) => (open(each) ? [open(each)!] : []))));
+    const when = open(rule.when);
+    if (!when) return [];
+    return alternatives(rule.from).flatMap((source) => alternatives(rule.to).map((operation) => ({ rule, conditions: [...operation, ...source, ...when] })));
+  });
+}
+
+/** An alternative that asks nothing makes the others needless. */
+function shortest(lists: Condition[][]): Condition[][] {
+  return lists.some((each) => each.length === 0) ? [[]] : lists;
+}
+
+export const isIdentity = ({ attribute }: Condition): boolean => IDENTITY.has(attribute);

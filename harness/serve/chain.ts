@@ -1,0 +1,170 @@
+/** What one filter chain of a listener does with requests: its connection manager's settings, its filters, its routes. */
+import { networkInterfaces } from "node:os";
+import { SelvedgeError, type Finding } from "../errors.ts";
+import { Connection, type Filter, type Host } from "../host/index.ts";
+import { FilterState } from "../host/stream-info.ts";
+import type { StreamFilter } from "../host/stream-context.ts";
+import type { Clock } from "../host/index.ts";
+import { admit, type Admission, type RawRequest } from "./admit.ts";
+import { accessLog, type AccessLog, type Logged } from "./report/access-log.ts";
+import type { Counters } from "./report/counters.ts";
+import { compileRoutes, type RouteFinder } from "./router/match.ts";
+import { literalValue } from "./router/rewrite.ts";
+import { milliseconds } from "./schema/common.ts";
+import type { ChainConfig, ManagerConfig, StateConfig, WasmConfig } from "./schema/listener.ts";
+import type { ServedStream } from "./stream.ts";
+import type { Identity } from "./tls/peer.ts";
+import { serverTls, type ServerTls } from "./tls/server.ts";
+import type { Cluster } from "./upstream/cluster.ts";
+
+export interface ChainParts {
+  host: Host<Clock>;
+  filter: (config: WasmConfig) => Filter;
+  clusters: ReadonlyMap<string, Cluster>;
+  counters: Counters;
+  log: (line: string) => void;
+}
+
+/** What is known of a connection when its handshake is done. */
+export interface PeerFacts {
+  address: string;
+  port: number;
+  localAddress: string;
+  localPort: number;
+  identity?: Identity;
+  tls?: { version: string; serverName: string; local?: Identity };
+}
+
+export class Chain {
+  readonly name: string;
+  readonly host: Host<Clock>;
+  readonly bufferLimit: number;
+  readonly routes: RouteFinder;
+  readonly tls: ServerTls | undefined;
+  readonly streams = new Set<ServedStream>();
+  readonly limits: { headerBytes: number; idleMs: number; streamIdleMs: number; requestMs: number; headersMs: number; drainMs: number; handshakeMs: number };
+  readonly http2: ManagerConfig["http2_protocol_options"];
+  readonly #manager: ManagerConfig;
+  readonly #filters: Filter[];
+  readonly #parts: ChainParts;
+  readonly #statName: string;
+  readonly #logs: AccessLog[];
+  readonly #onConnection: StateConfig[];
+  readonly #onHandshake: StateConfig[];
+
+  constructor(config: ChainConfig, bufferLimit: number, parts: ChainParts) {
+    const [states, manager] = split(config);
+    this.name = config.name;
+    this.host = parts.host;
+    this.bufferLimit = bufferLimit;
+    this.#parts = parts;
+    this.#manager = manager;
+    this.#statName = `http.${manager.stat_prefix}`;
+    this.#onConnection = states.flatMap((each) => each.on_new_connection ?? []);
+    this.#onHandshake = states.flatMap((each) => each.on_downstream_tls_handshake ?? []);
+    this.tls = config.transport_socket && serverTls(config.transport_socket.typed_config);
+    this.routes = compileRoutes(manager.route_config);
+    this.http2 = manager.http2_protocol_options;
+    this.limits = {
+      headerBytes: manager.max_request_headers_kb * 1024,
+      idleMs: milliseconds(manager.common_http_protocol_options.idle_timeout),
+      streamIdleMs: milliseconds(manager.stream_idle_timeout),
+      requestMs: milliseconds(manager.request_timeout),
+      headersMs: milliseconds(manager.request_headers_timeout),
+      drainMs: milliseconds(manager.drain_timeout),
+      handshakeMs: config.transport_socket_connect_timeout === undefined ? 0 : milliseconds(config.transport_socket_connect_timeout),
+    };
+    const logs = (manager.access_log ?? []).map(({ typed_config }) => accessLog(typed_config.log_format.json_format));
+    const findings = [...logs.flatMap((log) => (Array.isArray(log) ? log : [])), ...this.#check()];
+    if (findings.length > 0) throw new SelvedgeError(findings);
+    this.#logs = logs.filter((log): log is AccessLog => !Array.isArray(log));
+    this.#filters = manager.http_filters.flatMap((filter) => ("config" in filter.typed_config ? [parts.filter(filter.typed_config.config)] : []));
+  }
+
+  createFilters(): StreamFilter[] {
+    const thread = this.host.worker(0);
+    return this.#filters.flatMap(({ pluginConfig }) => pluginConfig.createFilter(thread) ?? []);
+  }
+
+  cluster(name: string): Cluster {
+    return this.#parts.clusters.get(name)!;
+  }
+
+  /** A connection as filters see it, with the filter state that network filters set. */
+  connection(facts: PeerFacts): Connection {
+    const { identity, tls } = facts;
+    const connection = new Connection(
+      {
+        source: { address: facts.address, port: facts.port, ...identity },
+        destination: { address: facts.localAddress, port: facts.localPort },
+        tls: tls ? { version: tls.version, serverName: tls.serverName, ...(tls.local && { localSubject: tls.local.subject, localUriSans: tls.local.uriSans, localDnsSans: tls.local.dnsSans }) } : false,
+      },
+      this.host.nextConnectionId++,
+    );
+    const values = { "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%": facts.address, "%DOWNSTREAM_PEER_URI_SAN%": identity?.uriSans.join(",") || "-" };
+    for (const { object_key, format_string } of [...this.#onConnection, ...(tls ? this.#onHandshake : [])]) {
+      connection.filterState.set(object_key, FilterState.objectOf(values[format_string.text_format_source.inline_string as keyof typeof values]));
+    }
+    this.#parts.counters.add(`${this.#statName}.downstream_cx_total`);
+    return connection;
+  }
+
+  admit(raw: RawRequest, connection: Connection): Admission {
+    this.received();
+    const { common_http_protocol_options: common, path_with_escaped_slashes_action } = this.#manager;
+    return admit(raw, {
+      maxHeaders: common.max_headers_count,
+      maxHeaderBytes: this.limits.headerBytes,
+      escapedSlashes: path_with_escaped_slashes_action,
+      tls: connection.tls !== undefined,
+      peerAddress: connection.source.address ?? "",
+      nodeAddress: NODE_ADDRESS,
+    });
+  }
+
+  received(): void {
+    this.#parts.counters.add(`${this.#statName}.downstream_rq_total`);
+  }
+
+  answered(status: string): void {
+    this.#parts.counters.add(`${this.#statName}.downstream_rq_${status[0]}xx`);
+  }
+
+  log(logged: Logged): void {
+    for (const log of this.#logs) this.#parts.log(log(logged));
+  }
+
+  /** What the schema can't say. */
+  #check(): Finding[] {
+    const finding = (message: string, found: string): Finding => ({ code: "host-engine-unsupported", severity: "error", message: `the host engine can't serve this configuration: ${message}`, found, fix: "run it with `--engine envoy`" });
+    const formats = [...this.#onConnection, ...this.#onHandshake].map(({ format_string }) => format_string.text_format_source.inline_string);
+    const known = ["%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%", "%DOWNSTREAM_PEER_URI_SAN%"];
+    const routes = this.#manager.route_config.virtual_hosts.flatMap(({ routes: each }) => each);
+    const headers = routes.flatMap(({ request_headers_to_add = [], response_headers_to_add = [] }) => [...request_headers_to_add, ...response_headers_to_add]);
+    const clusters = routes.flatMap(({ route }) => (route ? [route.cluster, ...(route.request_mirror_policies ?? []).map(({ cluster }) => cluster)] : []));
+    const filters = this.#manager.http_filters;
+    return [
+      ...formats.filter((format) => !known.includes(format)).map((format) => finding("filter state with another format", format)),
+      ...headers.filter(({ header }) => literalValue(header.value) === undefined).map(({ header }) => finding(`a header's value (${header.key}) with commands in it`, header.value)),
+      ...clusters.filter((name) => !this.#parts.clusters.has(name)).map((name) => finding("a route to a cluster that isn't there", name)),
+      ...routes.filter((each) => [each.route, each.redirect, each.direct_response].filter(Boolean).length !== 1).map(({ name }) => finding("a route without exactly one of route, redirect and direct_response", name)),
+      ...routes.filter(({ route }) => route?.upgrade_configs !== undefined).map(({ name }) => finding("WebSocket upgrades", name)),
+      ...domainsIn(this.#manager).filter((domain) => domain.slice(1).includes("*")).map((domain) => finding("a domain with a wildcard elsewhere than in front", domain)),
+      ...(filters.findIndex((filter) => filter.name === "envoy.filters.http.router") === filters.length - 1 ? [] : [finding("the router isn't the last filter", filters.map(({ name }) => name).join(", "))]),
+    ];
+  }
+}
+
+/** The first address of this machine that isn't loopback. */
+const NODE_ADDRESS = Object.values(networkInterfaces()).flat().find((each) => each !== undefined && each.family === "IPv4" && !each.internal)?.address ?? "127.0.0.1";
+
+function domainsIn(manager: ManagerConfig): string[] {
+  return manager.route_config.virtual_hosts.flatMap(({ domains }) => domains);
+}
+
+type States = { on_new_connection?: StateConfig[]; on_downstream_tls_handshake?: StateConfig[] };
+
+function split({ filters }: ChainConfig): [States[], ManagerConfig] {
+  const manager = filters.find((filter) => filter.name === "envoy.filters.network.http_connection_manager");
+  return [filters.filter((filter) => filter.name === "envoy.filters.network.set_filter_state").map(({ typed_config }) => typed_config as States), manager!.typed_config as ManagerConfig];
+}

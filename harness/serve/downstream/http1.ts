@@ -1,0 +1,160 @@
+/** HTTP/1.1 from clients. */
+import { createServer, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
+import type { Connection, HeaderMap } from "../../host/index.ts";
+import type { RawRequest, Refusal } from "../admit.ts";
+import type { Chain } from "../chain.ts";
+import { ServedStream, type ClientSide } from "../stream.ts";
+
+/** So that Node leaves it to the checks that come later to count. */
+const SLACK_BYTES = 4096;
+
+/** A server that is handed connections; it never listens itself. */
+export function http1Server(chain: Chain, connectionOf: (socket: Duplex) => Connection): Server {
+  const { limits } = chain;
+  const server = createServer({ maxHeaderSize: limits.headerBytes + SLACK_BYTES, keepAliveTimeout: limits.idleMs, requireHostHeader: false, noDelay: true });
+  server.maxHeadersCount = 0;
+  server.timeout = limits.streamIdleMs;
+  /** The newest request of a connection. */
+  const latest = new WeakMap<Duplex, ServedStream>();
+  const serve = (request: IncomingMessage, response: ServerResponse): void => serveRequest(chain, connectionOf(request.socket), request, response, (stream) => latest.set(request.socket, stream));
+  server.on("timeout", (socket: Duplex) => {
+    const stream = latest.get(socket);
+    if (stream && !stream.http.ended) stream.idle();
+    else socket.destroy();
+  });
+  server.on("request", serve);
+  server.on("checkExpectation", serve);
+  server.on("connect", (_: IncomingMessage, socket: Duplex) => refuse(chain, connectionOf(socket), socket, { status: 404, body: "", details: "route_not_found", headers: [] }));
+  server.on("clientError", (error: ParserError, socket: Duplex) => {
+    const stream = latest.get(socket);
+    // What comes in pieces fails in pieces: an answer that has begun is not followed by another one.
+    if (!socket.writable || error.code === "ECONNRESET" || (stream && !stream.http.ended)) return void socket.destroy();
+    refuse(chain, connectionOf(socket), socket, refusalOf(error));
+  });
+  return server;
+}
+
+interface ParserError extends NodeJS.ErrnoException {
+  reason?: string;
+}
+
+function refusalOf({ code, reason }: ParserError): Refusal {
+  const [status, body] =
+    code === "HPE_HEADER_OVERFLOW" ? ([431, "Request Header Fields Too Large"] as const) : code === "HPE_INVALID_TRANSFER_ENCODING" && !/content-length/i.test(reason ?? "") ? ([501, "Not Implemented"] as const) : ([400, "Bad Request"] as const);
+  return { status, body, details: "http1.codec_error", headers: [] };
+}
+
+/** Answers what Node gives no response object for, through the filters, which count it; and closes. */
+function refuse(chain: Chain, connection: Connection, socket: Duplex, refusal: Refusal): void {
+  chain.received();
+  const client: ClientSide = {
+    respond(headers, endStream) {
+      const lines = headers.toList().filter(([name]) => !name.startsWith(":")).map(([name, value]) => `${name}: ${value}\r\n`);
+      const status = headers.get(":status")!;
+      const length = endStream && headers.get("content-length") === undefined ? "content-length: 0\r\n" : "";
+      socket.write(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${lines.join("")}${length}connection: close\r\n\r\n`);
+      if (endStream) socket.end();
+    },
+    write: (data) => socket.write(data),
+    end: () => void socket.end(),
+    reset: () => void socket.destroy(),
+    pause: () => {},
+    resume: () => {},
+  };
+  new ServedStream(chain, connection, "HTTP/1.1", client).refuse(refusal);
+}
+
+function serveRequest(chain: Chain, connection: Connection, request: IncomingMessage, response: ServerResponse, made: (stream: ServedStream) => void): void {
+  const raw: RawRequest = {
+    protocol: request.httpVersion === "1.1" ? "HTTP/1.1" : "HTTP/1.0",
+    method: request.method ?? "",
+    target: request.url ?? "",
+    pairs: pairsOf(request.rawHeaders),
+  };
+  const admission = chain.admit(raw, connection);
+  const client = new Http1Client(request, response, () => stream.requestComplete);
+  const stream: ServedStream = new ServedStream(chain, connection, raw.protocol, client);
+  made(stream);
+  response.on("drain", () => stream.clientDrained());
+  response.on("close", () => {
+    clearTimeout(late);
+    if (!response.writableFinished) stream.aborted();
+  });
+  request.on("error", () => stream.aborted());
+  const late = setTimeout(() => !stream.requestComplete && stream.refuse({ status: 408, body: "request timeout", details: "request_overall_timeout", headers: [] }), chain.limits.requestMs);
+  late.unref();
+  if (admission.refusal) {
+    request.resume();
+    return stream.refuse(admission.refusal, admission.headers);
+  }
+  const length = request.headers["content-length"];
+  const bodiless = request.headers["transfer-encoding"] === undefined && (length === undefined || Number(length) === 0);
+  if (!bodiless) {
+    request.on("data", (chunk: Buffer) => stream.data(chunk));
+    // Envoy's codec drops HTTP/1 trailers unless it is told to keep them.
+    request.on("end", () => request.complete && stream.end());
+  }
+  stream.request(admission.headers, bodiless, raw);
+}
+
+class Http1Client implements ClientSide {
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+  readonly #requestComplete: () => boolean;
+  #paused = false;
+
+  constructor(request: IncomingMessage, response: ServerResponse, requestComplete: () => boolean) {
+    this.#request = request;
+    this.#response = response;
+    this.#requestComplete = requestComplete;
+  }
+
+  respond(headers: HeaderMap, endStream: boolean): void {
+    const status = Number(headers.get(":status"));
+    const { entries } = headers;
+    const wire: string[] = [];
+    for (let i = 0; i < entries.length; i += 2) if (!entries[i]!.startsWith(":")) wire.push(entries[i]!, entries[i + 1]!);
+    if (headers.get("content-length") === undefined && status !== 204) {
+      if (!endStream || this.#request.method === "HEAD") wire.push("transfer-encoding", "chunked");
+      else if (status !== 304) wire.push("content-length", "0");
+    }
+    const closing = !this.#requestComplete() || this.#request.httpVersion !== "1.1" || /\bclose\b/i.test(this.#request.headers.connection ?? "");
+    if (closing) {
+      wire.push("connection", "close");
+      this.#response.once("finish", () => this.#request.socket.destroySoon());
+    } else this.#response.removeHeader("connection"); // Node would say keep-alive
+    this.#response.sendDate = false;
+    this.#response.writeHead(status, wire);
+    if (endStream) this.#response.end();
+    else this.#response.flushHeaders();
+  }
+
+  write(data: Uint8Array): boolean {
+    return this.#response.write(data);
+  }
+
+  end(): void {
+    this.#response.end();
+  }
+
+  reset(): void {
+    this.#request.socket.destroy();
+  }
+
+  pause(): void {
+    if (!this.#paused) this.#request.pause();
+    this.#paused = true;
+  }
+
+  resume(): void {
+    if (this.#paused) this.#request.resume();
+    this.#paused = false;
+  }
+}
+
+function pairsOf(rawHeaders: readonly string[]): [string, string][] {
+  const pairs: [string, string][] = [];
+  for (let i = 0; i < rawHeaders.length; i += 2) pairs.push([rawHeaders[i]!, rawHeaders[i + 1]!]);
+  return pairs;
+}

@@ -1,0 +1,146 @@
+/** A cluster: its endpoints, its connections, its limits. */
+import { milliseconds } from "../schema/common.ts";
+import { PROTOCOL_OPTIONS, type ClusterConfig } from "../schema/node.ts";
+import type { HeaderMap } from "../../host/index.ts";
+import type { Counters } from "../report/counters.ts";
+import { connector } from "./connect.ts";
+import { callHttp1, PoolAgent } from "./http1.ts";
+import { callHttp2, Http2Pool } from "./http2.ts";
+import type { Endpoint, UpstreamCall, UpstreamEvents } from "./request.ts";
+
+export interface StartedCall {
+  call: UpstreamCall;
+  endpoint: Endpoint;
+}
+
+export class Cluster {
+  readonly name: string;
+  /** As it stands in names of statistics. */
+  readonly statName: string;
+  readonly endpoints: Endpoint[];
+  readonly #config: ClusterConfig;
+  readonly #counters: Counters;
+  readonly #http1: PoolAgent | undefined;
+  readonly #http2: Http2Pool | undefined;
+  #active = 0;
+  #retrying = 0;
+
+  constructor(config: ClusterConfig, counters: Counters) {
+    this.#config = config;
+    this.#counters = counters;
+    this.name = config.name;
+    this.statName = `cluster.${config.alt_stat_name ?? config.name}`;
+    this.endpoints = config.load_assignment.endpoints[0].lb_endpoints.map(({ endpoint: { address } }) => ({ host: address.socket_address.address, port: address.socket_address.port_value, active: 0 }));
+    const { common_http_protocol_options: common, explicit_http_config: explicit } = config.typed_extension_protocol_options[PROTOCOL_OPTIONS];
+    const idleMs = milliseconds(common.idle_timeout);
+    const connect = connector(config);
+    const counted: typeof connect = (host, port, done) => {
+      this.#count("upstream_cx_total");
+      return connect(host, port, (error, socket) => {
+        if (error) this.#count("upstream_cx_connect_fail");
+        done(error, socket);
+      });
+    };
+    if ("http2_protocol_options" in explicit) this.#http2 = new Http2Pool(counted, explicit.http2_protocol_options, idleMs);
+    else this.#http1 = new PoolAgent(counted, config.circuit_breakers.thresholds[0].max_connections, idleMs);
+  }
+
+  /** Starts a request; undefined where there is no endpoint, "overflow" where there are too many requests already. */
+  start(headers: HeaderMap, endStream: boolean, events: UpstreamEvents, tried?: Endpoint): StartedCall | "overflow" | undefined {
+    const endpoint = this.#pick(tried);
+    if (endpoint === undefined) {
+      this.#count("upstream_cx_none_healthy");
+      return undefined;
+    }
+    const { max_requests, max_connections, max_pending_requests } = this.#config.circuit_breakers.thresholds[0];
+    const most = this.#http2 ? max_requests : Math.min(max_requests, max_connections + max_pending_requests);
+    if (this.#active >= most) {
+      this.#count("upstream_rq_pending_overflow");
+      return "overflow";
+    }
+    this.#count("upstream_rq_total");
+    this.#change(endpoint, 1);
+    let open = true;
+    const released = (): void => {
+      if (!open) return;
+      open = false;
+      this.#change(endpoint, -1);
+    };
+    const watched: UpstreamEvents = {
+      connected: () => events.connected(),
+      drained: () => events.drained(),
+      headers: (map, end) => {
+        this.#status(map.get(":status") ?? "");
+        if (end) released();
+        events.headers(map, end);
+      },
+      data: (data, end) => {
+        if (end) released();
+        events.data(data, end);
+      },
+      trailers: (map) => {
+        released();
+        events.trailers(map);
+      },
+      failed: (failure) => {
+        released();
+        events.failed(failure);
+      },
+    };
+    const call = this.#http2 ? callHttp2(this.#http2, endpoint, headers, endStream, watched) : callHttp1(this.#http1!, endpoint, headers, endStream, watched);
+    return {
+      endpoint,
+      call: {
+        ...call,
+        abort: () => {
+          released();
+          call.abort();
+        },
+      },
+    };
+  }
+
+  /** Envoy's retry budget: a share of the requests under way, and a few in any case. */
+  takeRetry(): (() => void) | undefined {
+    const { budget_percent, min_retry_concurrency } = this.#config.circuit_breakers.thresholds[0].retry_budget;
+    if (this.#retrying >= Math.max(min_retry_concurrency, Math.floor((this.#active * budget_percent.value) / 100))) {
+      this.#count("upstream_rq_retry_overflow");
+      return undefined;
+    }
+    this.#retrying++;
+    this.#count("upstream_rq_retry");
+    let held = true;
+    return () => {
+      if (held) this.#retrying--;
+      held = false;
+    };
+  }
+
+  close(): void {
+    this.#http1?.destroy();
+    this.#http2?.close();
+  }
+
+  /** Two at random, the less busy of them; for a retry another one than before where there is one. */
+  #pick(tried: Endpoint | undefined): Endpoint | undefined {
+    const candidates = this.endpoints.length > 1 && tried ? this.endpoints.filter((each) => each !== tried) : this.endpoints;
+    const random = (): Endpoint | undefined => candidates[Math.floor(Math.random() * candidates.length)];
+    const [a, b] = [random(), random()];
+    return a === undefined || b === undefined || a.active <= b.active ? a : b;
+  }
+
+  #change(endpoint: Endpoint, by: number): void {
+    endpoint.active += by;
+    this.#active += by;
+    this.#counters.set(`${this.statName}.upstream_rq_active`, this.#active);
+  }
+
+  #status(status: string): void {
+    this.#count(`upstream_rq_${status}`);
+    this.#count(`upstream_rq_${status[0]}xx`);
+  }
+
+  #count(name: string): void {
+    this.#counters.add(`${this.statName}.${name}`);
+  }
+}

@@ -1,0 +1,110 @@
+/** HTTP/1.1 towards an endpoint, over kept connections. */
+import { Agent, request, type IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import { HeaderMap } from "../../host/index.ts";
+import type { Connector } from "./connect.ts";
+import { ConnectError } from "./connect.ts";
+import type { Endpoint, UpstreamCall, UpstreamEvents } from "./request.ts";
+
+/** Methods whose requests have no body unless they say so. */
+const BODILESS = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "CONNECT", "DELETE"]);
+const MAX_RESPONSE_HEADERS = 60 * 1024;
+const HOP = new Set(["connection", "keep-alive", "proxy-connection", "transfer-encoding"]);
+
+/** Node's agent, with connections that are ours to open. */
+export class PoolAgent extends Agent {
+  readonly #connect: Connector;
+
+  constructor(connect: Connector, maxConnections: number, idleMs: number) {
+    super({ keepAlive: true, maxSockets: maxConnections, maxFreeSockets: maxConnections, scheduling: "lifo", timeout: idleMs });
+    this.#connect = connect;
+  }
+
+  override createConnection(options: { host: string; port: number }, done: (error: Error | null, stream: Duplex) => void): Duplex {
+    this.#connect(options.host, options.port, (error, socket) => done(error, socket as Duplex));
+    return undefined as unknown as Duplex; // the callback has it
+  }
+}
+
+export function callHttp1(agent: PoolAgent, endpoint: Endpoint, headers: HeaderMap, endStream: boolean, events: UpstreamEvents): UpstreamCall {
+  let over = false;
+  const finish = (action: () => void): void => {
+    if (over) return;
+    over = true;
+    action();
+  };
+  const method = headers.get(":method") ?? "GET";
+  const call = request({
+    agent,
+    host: endpoint.host,
+    port: endpoint.port,
+    method,
+    path: headers.get(":path") ?? "/",
+    headers: wireHeaders(headers, endStream, method),
+    maxHeaderSize: MAX_RESPONSE_HEADERS,
+    setDefaultHeaders: false,
+  } as never);
+  call.setNoDelay(true);
+  call.on("socket", () => !over && events.connected());
+  call.on("drain", () => !over && events.drained());
+  call.on("error", (error: NodeJS.ErrnoException) => finish(() => events.failed(error instanceof ConnectError ? error.failure : { kind: "reset", reason: error.message })));
+  call.on("upgrade", (_: IncomingMessage, socket: Duplex) => {
+    socket.destroy();
+    finish(() => events.failed({ kind: "reset", reason: "protocol error" }));
+  });
+  call.on("response", (response) => {
+    if (over) return;
+    const bodiless = method === "HEAD" || response.statusCode === 204 || response.statusCode === 304 || response.headers["content-length"] === "0";
+    response.on("data", (chunk: Buffer) => !over && events.data(chunk, false));
+    response.on("end", () => (response.complete ? finish(() => !bodiless && events.data(EMPTY, true)) : undefined));
+    response.on("close", () => finish(() => events.failed({ kind: "reset", reason: "connection termination" })));
+    response.on("error", () => {}); // "close" follows
+    current = response;
+    if (paused) response.pause();
+    events.headers(responseHeaders(response), bodiless);
+  });
+  let current: IncomingMessage | undefined;
+  let paused = false;
+  if (endStream) call.end();
+  else call.flushHeaders();
+  return {
+    write: (data) => call.write(data),
+    end: () => call.end(),
+    abort: () => finish(() => call.destroy()),
+    pause() {
+      paused = true;
+      current?.pause();
+    },
+    resume() {
+      paused = false;
+      current?.resume();
+    },
+  };
+}
+
+const EMPTY = new Uint8Array(0);
+
+/** Flat, as Node takes them: the host first, then what the filters left. */
+export function wireHeaders(headers: HeaderMap, endStream: boolean, method: string): string[] {
+  const wire = ["host", headers.get(":authority") ?? ""];
+  const { entries } = headers;
+  for (let i = 0; i < entries.length; i += 2) {
+    if (!entries[i]!.startsWith(":") && !HOP.has(entries[i]!)) wire.push(entries[i]!, entries[i + 1]!);
+  }
+  if (headers.get("content-length") === undefined) {
+    if (!endStream) wire.push("transfer-encoding", "chunked");
+    else if (!BODILESS.has(method)) wire.push("content-length", "0");
+  }
+  wire.push("connection", "keep-alive");
+  return wire;
+}
+
+function responseHeaders(response: IncomingMessage): HeaderMap {
+  const headers = HeaderMap.fromPairs([[":status", String(response.statusCode ?? 502)]], "response");
+  const { rawHeaders } = response;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!.toLowerCase();
+    if (!HOP.has(name)) headers.add(name, rawHeaders[i + 1]!);
+  }
+  return headers;
+}

@@ -1,0 +1,37 @@
+;; Signatures: each line of the configuration is a call of verify_signature (v), sign (s), or sign with an algorithm that
+;; answers differently every time (r); its argument follows in hexadecimal. Observations have the line's number.
+(global $size (mut i32) (i32.const 0))
+(func $nibble (param $c i32) (result i32) (select (i32.sub (local.get $c) (i32.const 48)) (i32.sub (local.get $c) (i32.const 87)) (i32.lt_u (local.get $c) (i32.const 58))))
+(func $one (param $line i32) (param $at i32) (param $end i32) (local $kind i32) (local $to i32) (local $status i32)
+  (local.set $kind (i32.load8_u (local.get $at))) (local.set $at (i32.add (local.get $at) (i32.const 1)))
+  (local.set $to (i32.const 1500000))
+  (block $out (loop $next
+    (br_if $out (i32.ge_u (local.get $at) (local.get $end)))
+    (i32.store8 (local.get $to) (i32.or (i32.shl (call $nibble (i32.load8_u (local.get $at))) (i32.const 4)) (call $nibble (i32.load8_u (i32.add (local.get $at) (i32.const 1))))))
+    (local.set $to (i32.add (local.get $to) (i32.const 1))) (local.set $at (i32.add (local.get $at) (i32.const 2)))
+    (br $next)))
+  (if (i32.eq (local.get $kind) (i32.const 118))
+    (then (local.set $status (call $call_foreign (str "verify_signature") (i32.const 1500000) (i32.sub (local.get $to) (i32.const 1500000)))) (call $begin (str "verify.")))
+    (else (local.set $status (call $call_foreign (str "sign") (i32.const 1500000) (i32.sub (local.get $to) (i32.const 1500000)))) (call $begin (str "sign."))))
+  (call $number (i64.extend_i32_u (local.get $line)))
+  (if (i32.eq (local.get $kind) (i32.const 114)) (then (call $put (i32.const 126))))
+  (call $int (local.get $status)) (call $bar)
+  ;; Of a random signature only that it is there.
+  (if (i32.eq (local.get $kind) (i32.const 114)) (then (call $text (i32.load (i32.const 0)) (i32.const 3))) (else (call $text (i32.load (i32.const 0)) (i32.load (i32.const 4)))))
+  (call $end))
+(func (export "proxy_on_configure") (param $root i32) (param $n i32) (result i32)
+  (call $mark) (drop (call $get_buffer (i32.const 7) (i32.const 0) (local.get $n) (i32.const 0) (i32.const 4)))
+  (global.set $size (i32.load (i32.const 4)))
+  (memory.copy (i32.const 1048576) (i32.load (i32.const 0)) (global.get $size))
+  (global.set $heap (i32.const 1600000))
+  (i32.const 1))
+(func (export "proxy_on_request_headers") (param $id i32) (param i32 i32) (result i32) (local $at i32) (local $from i32) (local $end i32) (local $line i32)
+  (local.set $at (i32.const 1048576)) (local.set $from (local.get $at)) (local.set $end (i32.add (local.get $at) (global.get $size)))
+  (loop $next
+    (if (i32.or (i32.eq (local.get $at) (local.get $end)) (i32.eq (i32.load8_u (local.get $at)) (i32.const 10))) (then
+      (local.set $line (i32.add (local.get $line) (i32.const 1)))
+      (call $one (local.get $line) (local.get $from) (local.get $at))
+      (local.set $from (i32.add (local.get $at) (i32.const 1)))))
+    (local.set $at (i32.add (local.get $at) (i32.const 1)))
+    (br_if $next (i32.le_u (local.get $at) (local.get $end))))
+  (i32.const 0))

@@ -1,0 +1,31 @@
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { packageRoot } from "../../harness/build/index.ts";
+import { findEnvoy } from "../../harness/envoy/index.ts";
+import { compare, comparePaths } from "./run.ts";
+
+test("every byte in a path template's operators is taken or not as Envoy does", async () => {
+  // Over HTTP/2, which carries any byte but controls.
+  const bytes = Array.from({ length: 256 }, (_, byte) => String.fromCharCode(byte)).filter((c) => c > " " && c !== "\x7f");
+  const templates: [string, (c: string) => string][] = [["/{*}", (c) => `/${c}`], ["/{**}", (c) => `/${c}`], ["/a/{*}/b/{**}", (c) => `/a/${c}x/b/${c}`], ["/x/{**}/y", (c) => `/x/${c}/y`], ["/{*}.css", (c) => `/${c}.css`]];
+  const differing = await comparePaths(await findEnvoy(), join(packageRoot, "dist/authz.wasm"), templates.map(([template, path]) => ({ template, paths: bytes.map(path) })));
+  expect(differing).toEqual([]);
+}, 120_000);
+
+const pairs = Number(process.env["SELVEDGE_DIFFERENTIAL_PAIRS"] ?? 5_000);
+const seed = Number(process.env["SELVEDGE_DIFFERENTIAL_SEED"] ?? Date.now() % 1_000_000);
+
+test(`${pairs} requests are decided as by Envoy's own RBAC with Istio's translation (seed ${seed})`, async () => {
+  const started = Date.now();
+  const say = ({ pairs: done, allowed, byRule, deniedByRule, overHttp2, policies, refused, differences }: Awaited<ReturnType<typeof compare>>): void =>
+    void process.stdout.write(
+      `seed ${seed}: ${done} pairs, ${policies} policies; ${allowed} allowed (${byRule} by a rule), ${deniedByRule} denied by a rule; ${overHttp2} over HTTP/2; ${refused} refused before; ` +
+        `${differences.length} differences; ${((Date.now() - started) / 1000).toFixed(0)} s\n`,
+    );
+  const report = await compare({ envoy: await findEnvoy(), module: join(packageRoot, "dist/authz.wasm"), seed, pairs, progress: say });
+  expect(report.differences.slice(0, 3)).toEqual([]);
+  expect(report.counters.slice(0, 10)).toEqual([]);
+  // It means something only where rules do match, and don't.
+  expect(report.byRule).toBeGreaterThan(report.pairs / 50);
+  expect(report.deniedByRule).toBeGreaterThan(report.pairs / 50);
+}, 3_600_000);

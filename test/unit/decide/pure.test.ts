@@ -1,0 +1,53 @@
+import { describe, expect, it, test } from "vitest";
+import { readLogLine } from "../../../harness/decide/log-line.ts";
+import { normalizePath } from "../../../harness/decide/path.ts";
+import { pathTemplate } from "../../../harness/replay/replay.ts";
+
+// What Envoy 1.40 handed to the filter.
+test.each([
+  ["/a/%2e%2E/b", "/b"], ["/a/.%2e/b", "/b"], ["/a/;x/../b", "/a/b"], ["/a/..;x=1/b", "/b"], ["/a/..;", "/"], ["/a/.;/..;a/b", "/b"], ["/a;v=1/../b", "/b"],
+  ["/%2e%2e;x/b", "/..;x/b"], ["/a/%2e;", "/a/.;"], ["/a/%2e%2e%3b/b", "/a/..%3b/b"], ["/a/...;/b", "/a/...;/b"],
+  ["/a/%41b", "/a/Ab"], ["/%7Eb", "/~b"], ["/a/%zz", "/a/%zz"], ["/a/%", "/a/%"], ["/a/%c3%A9", "/a/%c3%A9"], ["/a/%252e/b", "/a/%252e/b"], ["/a/b%20c", "/a/b%20c"],
+  ["/p\"q", "/p%22q"], ["/p^q", "/p%5Eq"], ["/p`q", "/p%60q"], ["/p{q|}", "/p%7Bq%7C%7D"], ["/p[q]", "/p[q]"], ["/p*q", "/p*q"], ["/a\\..\\b", "/b"],
+  ["/a/./", "/a/"], ["/a/..", "/"], ["/a//b/", "/a/b/"], ["/..", "/"], ["/a?b=/../c", "/a?b=/../c"],
+])("the path %s reaches filters as %s", (raw, path) => {
+  expect(normalizePath(raw)).toEqual({ path, redirect: false, refused: false });
+});
+
+test("escaped slashes redirect; what Envoy answers 400 to is refused", () => {
+  expect(normalizePath("/a/..%2fb?x")).toEqual({ path: "/b?x", redirect: true, refused: false });
+  for (const path of ["/é", "/a%00", "/a#b"]) expect(normalizePath(path).refused, path).toBe(true);
+});
+
+test.each([
+  ["/reviews/42", "/reviews/{id}"], ["/u/3f2504e0-4f89-11d3-9a0c-0305e82c3301/x", "/u/{id}/x"], ["/o/5f2b8c9d1e3a4b5c6d7e", "/o/{id}"], ["/products/shoes", "/products/shoes"], ["/v1/users", "/v1/users"],
+])("%s is one of %s", (path, template) => {
+  expect(pathTemplate(path)).toBe(template);
+});
+
+describe("a line of an access log", () => {
+  const line = (fields: object): ReturnType<typeof readLogLine> => readLogLine(JSON.stringify({ method: "GET", authority: "a", path: "/", ...fields }));
+  it("tells what it knows from what it doesn't", () => {
+    const logged = line({ principal: null, sni: null, headers: { "x-a": "1", "x-b": null } });
+    if (typeof logged === "string") throw new Error(logged);
+    expect(logged.request).toMatchObject({ peer: undefined, sni: undefined, headers: [["x-a", "1"]] });
+    expect((["principal", "sni", "header x-a", "header x-b", "method"] as const).map(logged.unknown)).toEqual([false, false, false, false, false]);
+    expect((["source.ip", "remote.ip", "port", "header x-c", "jwt principal"] as const).map(logged.unknown)).toEqual([true, true, true, true, true]);
+  });
+  it("is Istio's, too", () => {
+    const logged = line({ downstream_local_address: "[::1]:8443", downstream_remote_address: "10.1.2.3:5", response_code_details: "via_upstream", response_code: 200, requested_server_name: "a" });
+    expect(logged).toMatchObject({ port: 8443, request: { remote: "10.1.2.3", local: { address: "::1" }, sni: "a" }, recorded: { allowed: true } });
+  });
+  it.each([
+    ["selvedge_authz_denied[prod/p#3]", { allowed: false, rule: { policy: "prod/p", rule: 3 } }],
+    ["selvedge_authz_denied[none]", { allowed: false, rule: undefined }],
+    ["selvedge_ambiguous_identity", { allowed: false }],
+    ["via_upstream", { allowed: true }],
+    ["filter_chain_not_found", { allowed: undefined }],
+  ])("with %s says what was decided", (details, recorded) => {
+    expect(line({ details, status: 200 })).toMatchObject({ recorded });
+  });
+  it.each([["", "no JSON"], ["[]", "no JSON object"], ["null", "no JSON object"], ['{"method":"GET"}', "no field `authority`"], ['{"method":null,"authority":"a","path":"/"}', "`method` is empty: no request was read"]])("%s can't be taken: %s", (text, why) => {
+    expect(readLogLine(text)).toBe(why);
+  });
+});

@@ -1,0 +1,113 @@
+/** explain, reach, replay and test on the example, through the command line. */
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { temporaryDirectory } from "../../../harness/tempdir.ts";
+import { selvedge, type CliResult } from "../../support/cli.ts";
+import { moduleFolder } from "./support.ts";
+
+const EDGE = "envoy-configs/edge";
+const scratch = temporaryDirectory("test");
+let modules: Awaited<ReturnType<typeof moduleFolder>>;
+beforeAll(async () => {
+  modules = await moduleFolder();
+});
+afterAll(() => {
+  scratch.remove();
+  modules.remove();
+});
+
+/** A copy of the example with a text replaced. */
+function changed(name: string, from: string, to: string): string {
+  const dir = join(scratch.path, name);
+  cpSync(EDGE, dir, { recursive: true });
+  const file = join(dir, "authorization.yaml");
+  const text = readFileSync(file, "utf8");
+  expect(text).toContain(from);
+  writeFileSync(file, text.replace(from, to));
+  return dir;
+}
+
+const run = (verb: string, ...args: string[]): Promise<CliResult> => selvedge(verb, ...args, "--chain", "separate", "--modules", modules.path);
+const json = async (verb: string, ...args: string[]) => JSON.parse((await run(verb, ...args, "--json")).stdout) as Record<string, never>;
+
+it("explain names the rule that decides, with its place", async () => {
+  const allowed = await run("explain", EDGE, "--as", "prod/frontend", "--path", "/reviews/42?token=x");
+  expect(allowed.code).toBe(0);
+  expect(allowed.stdout).toMatch(/^ALLOWED.*\/reviews\/42$/m);
+  expect(allowed.stdout).toMatch(/by ALLOW prod\/reviews#0 +envoy-configs\/edge\/authorization\.yaml:\d+:\d+/);
+  expect((await run("explain", EDGE, "--as", "dev/tester", "--to", "prod/payments")).stdout).toMatch(/by DENY prod\/no-dev#0 /);
+  expect((await run("explain", EDGE, "--path", "/")).stdout).toMatch(/^REFUSED[^]*wants a client certificate/);
+  expect(await json("explain", EDGE, "--as", "spiffe://a/b,spiffe://a/c", "--path", "/")).toMatchObject({ verdict: "deny", reason: expect.stringContaining("more than one URI SAN") as never });
+});
+
+it("explain shows for a miss the nearest rule and the first condition that it lacks", async () => {
+  const { nearest, verdict, stage } = await json("explain", EDGE, "--as", "dev/tester", "--method", "POST", "--host", "catalog.dev.example", "--path", "/items", "--header", "a:1", "--header", "X-Purpose: other") as unknown as { nearest: { policy: string; rule: number; failed: { field: string; found: string; expected: string; where: { line: number } }[] }[]; verdict: string; stage: string };
+  expect({ verdict, stage }).toEqual({ verdict: "deny", stage: "workload" });
+  expect(nearest[0]).toMatchObject({ policy: "dev/catalog", rule: 1, failed: [{ field: "request.headers[x-purpose]", found: '"other"', expected: '"test"' }] });
+  expect(readFileSync(join(EDGE, "authorization.yaml"), "utf8").split("\n")[nearest[0]!.failed[0]!.where.line - 1]).toContain("test");
+  expect(nearest[1]).toMatchObject({ rule: 0, failed: [{ field: "methods", found: '"POST"' }] });
+});
+
+it.each([[["--as", "a/b", "--log", "x"], "doesn't go with --as"], [[], "needs a request"], [["--path", "x"], "starts with /"], [["--ip", "a.b"], "IP address"], [["--jwt-claims", "ey.J"], "JSON object"], [["--header", "x"], "name:value"]])("explain %j is wrong usage", async (args, message) => {
+  const { code, stderr } = await run("explain", EDGE, ...args);
+  expect(code).toBe(2);
+  expect(stderr).toContain(message);
+});
+
+const line = (fields: object): string => JSON.stringify({ method: "GET", authority: "shop.example", path: "/reviews/7", principal: "spiffe://cluster.local/ns/prod/sa/frontend", peer: "127.0.0.1", remote: "127.0.0.1", local: "127.0.0.1:18443", sni: "shop.example", route: "prod/reviews/split", status: 200, details: "via_upstream", ...fields });
+
+it("explain takes a line of the access log, and says whether it is decided so today", async () => {
+  const log = join(scratch.path, "explain.json");
+  writeFileSync(log, [line({}), line({ principal: "spiffe://cluster.local/ns/dev/sa/tester", status: 403, details: "selvedge_authz_denied[prod/no-dev#0]" }), line({ method: "PUT" })].join("\n"));
+  expect((await run("explain", EDGE, "--log", `${log}:1`)).stdout).toContain("the same today");
+  expect((await run("explain", EDGE, "--log", `${log}:2`)).stdout).toContain("the same today");
+  const { stdout, stderr } = await run("explain", EDGE, "--log", log);
+  expect(stdout).toContain("DENIED");
+  expect(stderr).toMatch(/explain\.json:3: warning\[log-disagrees\]/);
+});
+
+it("replay lists what flips, and counts what it can't decide", async () => {
+  const log = join(scratch.path, "replay.json");
+  const tester = { principal: "spiffe://cluster.local/ns/dev/sa/tester", authority: "catalog.dev.example", path: "/items/1" };
+  writeFileSync(log, [line({}), line({ path: "/reviews/8" }), line({ path: "/payments" }), line(tester), line({ ...tester, method: "POST" }), "not json", line({ local: undefined, path: "/reviews/9" })].join("\n"));
+  const next = changed("new", 'paths: ["/reviews", "/reviews/{*}"]', 'paths: ["/reviews"]');
+  const { code, stdout } = await run("replay", "--log", log, "--old", EDGE, "--new", next);
+  expect(code).toBe(1);
+  expect(stdout).toMatch(/allowed → denied {2}3× .*prod\/sa\/frontend .* prod\/reviews {2}GET \/reviews\/\{id\}/);
+  expect(stdout).toMatch(/was allowed by prod\/reviews#0 +envoy-configs\/edge\/authorization\.yaml:\d+/);
+  expect(stdout).toMatch(/not decided {2}1: it depends on header x-purpose, which the log doesn't have .*replay\.json:5/);
+  expect(stdout).toMatch(/not decided {2}1: no JSON .*replay\.json:6/);
+  expect((await run("replay", "--log", log, "--old", EDGE, "--new", next, "--allow-flips")).code).toBe(0);
+  expect(await json("replay", "--log", log, "--old", EDGE, "--new", EDGE)).toMatchObject({ ok: true, flips: 0, decided: 5, lines: 7 });
+  writeFileSync(log, "\n");
+  expect((await run("replay", "--log", log, "--old", EDGE, "--new", EDGE)).code).toBe(1);
+});
+
+it("reach tells what is open, under which conditions, and by which rule nothing is", async () => {
+  const { stdout } = await run("reach", EDGE, "--as", "dev/tester");
+  expect(stdout).toMatch(/nothing +prod\/payments [^]*prod\/no-dev#0 denies every request +envoy-configs\/edge\/authorization\.yaml:\d+/);
+  expect(stdout).toMatch(/some +dev\/catalog [^]*methods GET, HEAD +dev\/catalog#0[^]*methods POST, PUT, DELETE; request\.headers\[x-purpose\] test +dev\/catalog#1/);
+  expect(stdout).toContain("tried: POST catalog.dev.example/ x-purpose: test");
+  expect((await run("reach", EDGE, "--as", "anonymous")).stdout).toContain("0 of 4 destinations");
+});
+
+it("test runs PolicyTests; --mutate tells what none of them notices", async () => {
+  const fine = await run("test", EDGE, "--mutate");
+  expect(fine.stdout).toMatch(/host: \d+ passed of \d+/);
+  expect(fine.stdout).toMatch(/\d+ of \d+ changes noticed/);
+  expect(fine.code).toBe(0);
+
+  const broken = await run("test", changed("broken", 'methods: ["POST"]', 'methods: ["PUT"]'), "--mutate");
+  expect(broken.code).toBe(1);
+  expect(broken.stdout).toMatch(/expected allow by prod\/payments#0\n +got +deny by none/);
+  expect(broken.stdout).not.toContain("noticed");
+
+  const weak = changed("weak", "# Only the frontend makes payments.", "# Only the frontend makes payments, and nobody tests it.");
+  const tests = join(weak, "tests.yaml");
+  writeFileSync(tests, readFileSync(tests, "utf8").replace(/ {4}- name: nobody else pays\n(?: {6}.*\n)+/, "").replace("as: [prod/payments, prod/frontend2, spiffe", "as: [spiffe"));
+  const survived = await run("test", weak, "--mutate");
+  expect(survived.code).toBe(1);
+  expect(survived.stdout).toMatch(/unnoticed +prod\/payments: without principals .*authorization\.yaml:\d+:\d+\n +no test asks: .* POST .*\/payments .*: deny became allow/);
+  expect((await run("test", weak, "--mutate", "--survivors", "100")).code).toBe(0);
+});
