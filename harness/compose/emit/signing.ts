@@ -35,7 +35,7 @@ export function usedCapabilities(kind: string, capabilities: readonly string[], 
 }
 
 /** How this node's Envoy tells the filter about peers, and how it answers. Everything else decides, so it is signed. */
-const OF_THE_NODE: ReadonlySet<string> = new Set(["identity", "directAddress", "denial", "logDenials", "custom", "protocol"]);
+const OF_THE_NODE: ReadonlySet<string> = new Set(["identity", "directAddress", "denial", "logDenials", "strictPaths", "custom", "protocol"]);
 
 /** Whom a bundle for this Gateway names: the node; and the Gateway where it is one of several, so that bundles can't be swapped. */
 export function audienceOf(node: string, gateway: string, gateways: number): string {

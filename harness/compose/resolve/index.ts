@@ -10,7 +10,7 @@ import { resolveRollouts } from "./canary.ts";
 import { Certificates } from "./certificates.ts";
 import { refusePortClashes, resolveGateway, type Occupied } from "./gateways.ts";
 import type { GatewayModel, Model, RuleModel } from "./model.ts";
-import { checkProviders, refuseSeveral, resolveProviders } from "./providers.ts";
+import { checkProviders, refuseConnections, refuseSeveral, resolveProviders } from "./providers.ts";
 import { attachRoute, resolveRoute, warnShadowed } from "./routes.ts";
 import { attachTcpRoute, checkTcp, tcpListeners } from "./tcp.ts";
 import { resolveTelemetry } from "./telemetry.ts";
@@ -80,6 +80,7 @@ function checkPolicies(model: Model, policies: Policies, options: ResolveOptions
     const workloads = resolveWorkloads(rules, [...model.policies, ...model.authentications.map(({ resource }) => resource)], options.rootNamespace, report);
     const connections = tcpListeners(gateway).flatMap(({ route }) => route.arms.map((arm) => ({ ...arm, subject: tcpSubject(route.resource, arm.backend) })));
     const arms = [...rules.flatMap((rule) => rule.arms.map((arm) => armSubject(rule, arm))), ...connections.map(({ subject }) => subject)];
+    refuseConnections(connections, model, options.rootNamespace, report);
     refuseSeveral(gateway, workloads, model.policies, options.rootNamespace, report);
     for (const policy of model.policies) {
       const subjects = [gatewaySubject(gateway), ...arms];

@@ -5,7 +5,7 @@ import type { Report } from "../report.ts";
 import { BACKEND_GROUP } from "../schema/kinds.ts";
 import { attaches, attachesToGateway, gatewaySubject, type Subject } from "./attachment.ts";
 import type { Backends } from "./backends.ts";
-import type { GatewayModel, Provider } from "./model.ts";
+import type { GatewayModel, Model, Provider } from "./model.ts";
 
 type Policy = Resource<"AuthorizationPolicy">;
 
@@ -82,5 +82,14 @@ export function refuseSeveral(gateway: GatewayModel, workloads: (Subject & { nam
     if (!other) continue;
     report.error("authorization-provider", other, ["spec", "provider", "name"], `a request for ${name} would be handed to two providers`, { found: `${providerOf(own[0]!)} (AuthorizationPolicy ${own[0]!.id}) and ${providerOf(other)}`, fix: "use one provider for all CUSTOM policies of a workload and of its Gateway" });
     return;
+  }
+}
+
+/** A provider of HTTP has nothing to say about connections, and such a policy is left out, as in Istio; one of gRPC would have to be asked. */
+export function refuseConnections(connections: { subject: Subject }[], { policies, providers }: Model, rootNamespace: string, report: Report): void {
+  for (const policy of policies) {
+    const provider = providers.get(providerOf(policy) ?? "");
+    if (!provider?.grpc || !connections.some(({ subject }) => attaches(policy, subject, rootNamespace))) continue;
+    report.error("unsupported-field", policy, ["spec", "action"], "CUSTOM with a provider of gRPC is not supported for the connections of a TCPRoute", { fix: "narrow the policy with a selector or targetRefs to what HTTPRoutes lead to" });
   }
 }

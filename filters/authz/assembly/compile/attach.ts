@@ -44,7 +44,7 @@ export class Attachment {
     const first = changetype<usize>(workload) == this.gateway;
     const root = this.namespace(this.rootNamespace);
     const own = this.namespace(workload.namespace);
-    for (let part: u32 = 0; part < PARTS; part++) {
+    for (let part = 0; part < <i32>PARTS; part++) {
       const scope = changetype<Scope>(scopes + <usize>part * offsetof<Scope>());
       scope.third = this.count(scope, changetype<usize>(workload), part);
       if (first) continue;
