@@ -29,7 +29,7 @@ export function pack(policies: Policies, { node, version, expires, gateway, comp
   const { findings, plugins, gateways } = composeEnvoy(policies, { ...compose, ...NO_MODULES, capabilities: { ...NO_MODULES.capabilities } as never });
   if (findings.some(({ severity }) => severity === "error")) throw new SelvedgeError(findings);
   const chosen = chooseGateway(gateways, gateway, policies.dir);
-  const json = plugins.find((plugin) => plugin.kind === "authz" && plugin.gateway === chosen)?.json;
+  const json = plugins.find(({ kind, gateway: of, tcp }) => kind === "authz" && of === chosen && !tcp)?.json;
   if (json === undefined) {
     throw new SelvedgeError({ code: "bundle-empty", severity: "error", message: "no AuthorizationPolicy applies to this node, so that it would allow everything", where: { file: policies.dir }, fix: "add one; an empty spec allows nothing" });
   }

@@ -13,7 +13,7 @@ import { loadModule, type LoadedModule, type ModuleOptions } from "./modules.ts"
 import { printYaml } from "./print.ts";
 import { Report, sortFindings } from "./report.ts";
 import { resolvePolicies, type ResolveOptions } from "./resolve/index.ts";
-import type { GatewayModel } from "./resolve/model.ts";
+import { speaksHttp, type GatewayModel, type Protocol } from "./resolve/model.ts";
 import type { SigningOptions } from "./emit/signing.ts";
 
 export { loadPolicies, ofKind, Resource, type ExternalCheck, type ExternalDocument, type LoadOptions, type Policies } from "./load.ts";
@@ -73,7 +73,7 @@ export interface ListenerInfo {
   name: string;
   address: string;
   port: number;
-  protocol: "HTTP" | "HTTPS";
+  protocol: Protocol;
   /** Clients must present a certificate. */
   mutualTls: boolean;
   /** Empty: any host. */
@@ -89,6 +89,8 @@ export interface PluginInfo {
   module: string;
   /** Its configuration. */
   json: string;
+  /** It decides on connections. */
+  tcp?: true;
 }
 
 export interface Composition {
@@ -147,11 +149,12 @@ export function composeEnvoy(policies: Policies, options: ComposeOptions): Compo
     plugins.set(gateway, mine);
     for (const { kind } of mine) if (!modules.has(kind)) modules.set(kind, loadModule(kind, options, report));
   }
+  if (options.signing) refuseSignedTcp(model.gateways, report);
   const findings = finish(policies, report);
   const result: Composition = {
     findings,
     listeners: model.gateways.flatMap(listenerInfo),
-    plugins: [...plugins].flatMap(([gateway, mine]) => mine.map(({ name, kind, json }) => ({ name, kind, gateway: gateway.resource.id, json, module: modules.get(kind)!.file }))),
+    plugins: [...plugins].flatMap(([gateway, mine]) => mine.map(({ name, kind, json, tcp }) => ({ name, kind, gateway: gateway.resource.id, json, module: modules.get(kind)!.file, ...(tcp && { tcp }) }))),
     gateways: model.gateways.map(({ resource }) => resource.id),
   };
   if (findings.some((finding) => finding.severity === "error")) return result;
@@ -213,10 +216,21 @@ function pluginOptions(options: ComposeOptions, peerState: boolean) {
     strictPaths: options.strictPaths ?? true,
     ...(options.identity === "xfcc" ? { identity: { xfcc: "single" } } : peerState ? { identity: { filterState: PEER_KEY } } : {}),
     ...(peerState ? { directAddress: { filterState: DIRECT_ADDRESS_KEY } } : {}),
+    connection: peerState ? { identity: { filterState: PEER_KEY }, directAddress: { filterState: DIRECT_ADDRESS_KEY } } : {},
     ...(options.logDenials === undefined ? {} : { logDenials: options.logDenials }),
     ...(options.denial ? { denial: options.denial } : {}),
     ...(options.signing ? { signing: options.signing } : {}),
   };
+}
+
+/** Whoever signs is to decide on everything: nothing is let through beside what the bundle says. */
+function refuseSignedTcp(gateways: GatewayModel[], report: Report): void {
+  for (const { resource, sockets } of gateways) {
+    const socket = sockets.find(({ protocol }) => !speaksHttp(protocol));
+    if (!socket) continue;
+    const index = resource.spec.listeners.findIndex(({ port }) => port === socket.port);
+    report.error("unsupported-field", resource, ["spec", "listeners", index, "protocol"], "a signed bundle carries policies of requests, not of connections", { found: socket.protocol, fix: "compose this listener from policy files: put it into a Gateway and a folder of its own" });
+  }
 }
 
 function listenerInfo(gateway: GatewayModel): ListenerInfo[] {

@@ -60,7 +60,7 @@ export function explain(node: EdgeNode, arrival: Exclude<Arrival, { kind: "unkno
   const seen = arrival.request;
   const decision = gateway.decide(seen, route?.name);
   const applying = gateway.applying(workload, decision.stage);
-  const enforced = applying.filter((policy) => !isDryRun(policy));
+  const enforced = applying.filter((policy) => !isDryRun(policy) && decides(policy));
   const missed = !decision.allowed && decision.rule === undefined && !decision.ambiguous;
   const allows = enforced.filter((policy) => policy.spec.action !== "DENY");
   const named = [decision.rule, decision.dryRun?.rule].flatMap((rule) => (rule && node.policy(rule.policy) ? [conditionsOf(node.policy(rule.policy)!, rule.rule)] : []));
@@ -69,7 +69,7 @@ export function explain(node: EdgeNode, arrival: Exclude<Arrival, { kind: "unkno
   const decidedBy = (rule: RuleName | undefined): DecidingRule | undefined => rule && deciding(node, rule, seen, holds);
   return {
     verdict: decision.allowed ? "allow" : "deny",
-    reason: reasonFor(decision, workload, enforced, route === undefined),
+    reason: reasonFor(decision, workload, enforced, route === undefined) + (decision.allowed ? handedOver(applying) : ""),
     request: { ...asked, path: splitPath(seen.path).path },
     listener: listener.name,
     route: route?.name,
@@ -116,6 +116,14 @@ function reasonFor({ allowed, rule, ambiguous, stage }: { allowed: boolean; rule
   if (rule) return `a DENY rule matches${stage === "gateway" ? ", at the Gateway's stage" : ""}`;
   const count = enforced.filter((policy) => policy.spec.action !== "DENY").length;
   return `${stage === "gateway" ? "the Gateway" : where} has ${count} ALLOW ${count === 1 ? "policy" : "policies"}, and no rule of ${count === 1 ? "it" : "them"} matches`;
+}
+
+/** AUDIT decides nothing, and CUSTOM has somebody else decide. */
+const decides = ({ spec }: Policy): boolean => spec.action !== "AUDIT" && spec.action !== "CUSTOM";
+
+function handedOver(applying: readonly Policy[]): string {
+  const custom = applying.filter(({ spec }) => spec.action === "CUSTOM");
+  return custom.length === 0 ? "" : `; then provider ${custom[0]!.spec.provider!.name} decides, if a rule of ${custom.map(({ id }) => id).join(" or ")} (CUSTOM) matches`;
 }
 
 /** Only what some policy here looks at is worth a word. */

@@ -37,7 +37,7 @@ export function explanationText(explanation: Explanation, paint: Paint): string 
       if (others.length > 0) lines.push(`      ${paint.dim(`then ${others.map(({ field }) => field).join(", ")}`)}`);
     }
   }
-  const empty = policies.filter(({ action, rules, dryRun: onTrial }) => action !== "DENY" && rules === 0 && !onTrial);
+  const empty = policies.filter(({ action, rules, dryRun: onTrial }) => action === "ALLOW" && rules === 0 && !onTrial);
   if (verdict === "deny" && !by && nearest.length === 0 && empty.length > 0) {
     lines.push("", "  policies without rules, which allow nothing:", ...empty.map(({ name, action, where }) => `    ${paint.bold(name)}  ${action}  ${paint.dim(place(where))}`));
   }

@@ -92,7 +92,12 @@ function qualified(constraint: Constraint, policy: Policy): Constraint {
   return { ...constraint, values: constraint.values.map(full), notValues: constraint.notValues.map(full) };
 }
 
-/** Does the policy deny what matches? Then a value that fails to match lets a request through. */
+/** Does the policy deny what matches? */
 export function denies(policy: Policy): boolean {
   return policy.spec.action === "DENY";
+}
+
+/** Does a value that fails to match let a request through? Of CUSTOM too: then nobody is asked. */
+export function restricts(policy: Policy): boolean {
+  return denies(policy) || policy.spec.action === "CUSTOM";
 }

@@ -10,6 +10,7 @@ import { Attached } from "./attached.ts";
 import { rulesOfPolicy } from "./clauses.ts";
 import { lintIdentity } from "./identity.ts";
 import { lintShadowed } from "./shadow.ts";
+import { lintConnections, lintIgnored, lintProvider } from "./tcp.ts";
 import { lintValues } from "./values.ts";
 
 export { lintEnvoyFiles } from "./envoy.ts";
@@ -26,7 +27,10 @@ export function lintPolicies(policies: Policies, options: CheckOptions = {}): Fi
   for (const rule of rules) {
     lintValues(rule, attached, report);
     lintIdentity(rule, attached, report);
+    lintConnections(rule, attached, report);
   }
+  lintIgnored(model.policies, attached, report);
+  for (const provider of model.providers.values()) lintProvider(provider, report);
   lintShadowed(rules, attached, report);
   const place = ({ where }: Finding): string => formatPosition(where!);
   const refused = new Set(resolved.findings.filter(({ severity, where }) => severity === "error" && where).map(place));

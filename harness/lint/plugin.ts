@@ -60,9 +60,20 @@ export function lintPlugin(plugin: Plugin, network: Fields[], http: Fields[], so
       report.error("identity-source-missing", source, path, `no set_filter_state filter ahead of it sets "${key}": ${what} is unknown, and no policy on it matches`, { fix: "add envoy.filters.network.set_filter_state, as in filters/authz/envoy.yaml" });
     }
   }
+  const { providers } = fieldsOf(settings.custom);
+  const asking = http.slice(plugin.index + 1).filter(asksProvider).length;
+  if (Array.isArray(providers) && providers.length > asking) {
+    report.error("custom-without-provider", source, path, "requests that CUSTOM policies match are marked for filters that aren't behind this one, so that nobody is asked", { found: `${asking} ext_authz filters`, expected: `one for each of ${providers.join(", ")}`, fix: "add them, as in filters/authz/README.md" });
+  }
   if (settings.identity === undefined) {
     report.warn("identity-first-name-only", source, path, "the identity is the first URI SAN of the certificate: a second one isn't noticed", { fix: '"identity": {"filterState": "selvedge.peer"}, with the filter that sets it' });
   }
+}
+
+/** ext_authz, by itself or behind a matcher. */
+function asksProvider(filter: Fields): boolean {
+  const typed = fieldsOf(filter.typed_config);
+  return typeOf(typed) === "ExtAuthz" || typeOf(fieldsOf(fieldsOf(typed.extension_config).typed_config)) === "ExtAuthz";
 }
 
 const entriesOf = (config: Fields): Fields[] => Object.entries(config).flatMap(([name, value]) => (name.startsWith("on_") ? listOf(value) : []));

@@ -1,7 +1,7 @@
 /** Values that match less than they seem to: harmless where they allow, an open door where they deny. */
 import type { Report } from "../compose/report.ts";
 import type { Path } from "../compose/source.ts";
-import { denies, placeOf, type Policy, type Rule } from "./clauses.ts";
+import { placeOf, restricts, type Policy, type Rule } from "./clauses.ts";
 import { isTemplate, valueCovers } from "./cover.ts";
 import type { Attached } from "./attached.ts";
 
@@ -23,25 +23,25 @@ export function lintValues(rule: Rule, attached: Attached, report: Report): void
     const { attribute } = constraint;
     for (const list of ["values", "notValues"] as const) {
       // Does a request that matches the value lose access? Then one that slips past it gains some.
-      const restricts = denies(rule.policy) === (list === "values");
+      const restrictive = restricts(rule.policy) === (list === "values");
       constraint[list].forEach((value, i) => {
-        for (const oddity of oddities(attribute, value, constraint[list], restricts, rule.policy, attached)) {
-          reportOddity(oddity, restricts, rule.policy, [...constraint.at[list], i], value, report);
+        for (const oddity of oddities(attribute, value, constraint[list], restrictive, rule.policy, attached)) {
+          reportOddity(oddity, restrictive, rule.policy, [...constraint.at[list], i], value, report);
         }
       });
     }
   }
 }
 
-function reportOddity(oddity: Oddity, restricts: boolean, policy: Policy, path: Path, value: string, report: Report): void {
-  const severe = restricts && oddity.never === true;
+function reportOddity(oddity: Oddity, restrictive: boolean, policy: Policy, path: Path, value: string, report: Report): void {
+  const severe = restrictive && oddity.never === true;
   report[severe ? "error" : "warn"](oddity.code, policy, path, `${oddity.message}${severe ? ": nothing is denied by it" : ""}`, { found: JSON.stringify(value), fix: oddity.fix });
 }
 
-function oddities(attribute: string, value: string, list: string[], restricts: boolean, policy: Policy, attached: Attached): Oddity[] {
+function oddities(attribute: string, value: string, list: string[], restrictive: boolean, policy: Policy, attached: Attached): Oddity[] {
   switch (attribute) {
-    case "path": return pathOddities(value, list, restricts);
-    case "host": return hostOddities(value, list, restricts);
+    case "path": return pathOddities(value, list, restrictive);
+    case "host": return hostOddities(value, list, restrictive);
     case "method": return methodOddities(value);
     case "source.principal": return principalOddities(value);
     case "destination.port": return portOddities(value, policy, attached);
@@ -49,11 +49,11 @@ function oddities(attribute: string, value: string, list: string[], restricts: b
   }
 }
 
-function pathOddities(value: string, list: string[], restricts: boolean): Oddity[] {
+function pathOddities(value: string, list: string[], restrictive: boolean): Oddity[] {
   const odd = /\/\/|\/\.\.?(\/|$)|%2f|%5c|[?#]/i.exec(value);
   if (odd) return [{ code: "path-never-matches", never: true, message: `no path looks like this when policies are asked: "${odd[0]}" was normalised away, or is not part of the path`, fix: "write the path as the backend sees it, without a query" }];
   if (!value.startsWith("/") && !value.startsWith("*")) return [{ code: "path-never-matches", never: true, message: "a path starts with a slash", fix: `use "/${value}"` }];
-  if (!restricts) return [];
+  if (!restrictive) return [];
   if (isTemplate(value)) {
     const start = value.slice(0, value.indexOf("{"));
     return [{ code: "deny-template", message: `{*} and {**} stand for letters, digits and -._~%!$&'()*+,;:@= only: a path with another character, such as ${start}a|b over HTTP/2, slips past`, fix: `use the prefix "${start}*"` }];
@@ -67,15 +67,15 @@ function pathOddities(value: string, list: string[], restricts: boolean): Oddity
   return value === "/" || covered(`${value}/`) ? [] : [{ code: "path-boundary", message: `only this very path is denied: ${value}/ and ${value};a=b, which some backends take for the same, slip past`, fix: `add "${value}/*"` }];
 }
 
-function hostOddities(value: string, list: string[], restricts: boolean): Oddity[] {
+function hostOddities(value: string, list: string[], restrictive: boolean): Oddity[] {
   if (value === "*") return [];
   const result: Oddity[] = [];
-  if (value.endsWith("*") && !value.endsWith(":*") && !restricts) {
+  if (value.endsWith("*") && !value.endsWith(":*") && !restrictive) {
     result.push({ code: "host-prefix", message: `a prefix of a host name is chosen by whoever registers the rest: ${value.slice(0, -1)}evil.example matches too`, fix: "name the hosts, or a suffix" });
   }
   const hasPort = /:(\d+|\*)$/.test(value) || value.endsWith("*");
   if (!hasPort && !list.some((each) => valueCovers("host", each, `${value.replace(/^\*/, "x")}:1`))) {
-    result.push({ code: "host-port", message: `a client may write a port behind the host, and then this doesn't match${restricts ? ": the request slips past" : ""}`, fix: value.startsWith("*") ? "match by path or port instead: a suffix can't carry any port" : `add "${value}:*"` });
+    result.push({ code: "host-port", message: `a client may write a port behind the host, and then this doesn't match${restrictive ? ": the request slips past" : ""}`, fix: value.startsWith("*") ? "match by path or port instead: a suffix can't carry any port" : `add "${value}:*"` });
   }
   return result;
 }
@@ -94,7 +94,7 @@ function principalOddities(value: string): Oddity[] {
 
 /** The port is the listener's, where Istio's sidecars would see the workload's. */
 function portOddities(value: string, policy: Policy, attached: Attached): Oddity[] {
-  const ports = attached.gateways(policy).flatMap((gateway) => gateway.sockets.map((socket) => String(socket.port)));
+  const ports = attached.sockets(policy).map((socket) => String(socket.port));
   if (ports.length === 0 || ports.includes(value)) return [];
   return [{ code: "port-unknown", never: true, message: `requests arrive at the node's listeners, on port ${[...new Set(ports)].join(", ")}, and at no other`, fix: "name a listener's port, or select the workload by namespace, selector or targetRefs" }];
 }

@@ -130,7 +130,7 @@ class Explorer {
     const holds = this.probes?.holding(this.#seen) ?? ((): boolean => false);
     const policies = { gateway: this.gateway.applying(workload, "gateway"), workload: this.gateway.applying(workload, "workload") };
     const stages = (["gateway", "workload"] as const).map((stage) => this.#stage(policies[stage].filter(isEnforced), holds));
-    const onTrial = [...policies.gateway, ...policies.workload].filter((policy) => !isEnforced(policy)).map(({ id }) => id);
+    const onTrial = [...policies.gateway, ...policies.workload].filter((policy) => policy.annotations[DRY_RUN] === "true").map(({ id }) => id);
     const [first, own] = stages as [Stage, Stage];
     const told = { ...head, onTrial, gateway: policies.gateway.some(isEnforced) ? this.#told(first, own) : undefined, own: this.#told(own, first) };
     for (const [stage, words] of [[first, "the Gateway's stage"], [own, undefined]] as const) {
@@ -246,7 +246,7 @@ function* combine(requests: AccessRequest[], conditions: readonly Condition[]): 
   for (const way of possible) yield* combine(requests.map(way), rest);
 }
 
-const isEnforced = (policy: Policy): boolean => policy.annotations[DRY_RUN] !== "true";
+const isEnforced = (policy: Policy): boolean => policy.annotations[DRY_RUN] !== "true" && (policy.spec.action ?? "ALLOW") !== "AUDIT" && policy.spec.action !== "CUSTOM";
 const nameOf = ({ rule }: Remaining): string => `${rule.policy.id}#${rule.index}`;
 const placeOf = ({ rule }: Remaining): Position => rule.policy.at(["spec", "rules", rule.index]);
 

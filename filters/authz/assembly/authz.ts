@@ -13,19 +13,20 @@ import { logBytes } from "../../sdk/assembly/log";
 import { getIntegerProperty, getProperty } from "../../sdk/assembly/properties";
 import { Bundles } from "./bundle/bundles";
 import { compileClaims, freeClaims } from "./claims";
-import { countDecision, countDryRun, countUnusual } from "./counters";
-import { logDenial } from "./decision-log";
+import { countAudit, countDecision, countDryRun, countUnusual } from "./counters";
+import { logDecision } from "./decision-log";
 import { Denial } from "./denial";
 import { Engine } from "./engine";
 import { Field, Needs } from "./fields";
 import { Input } from "./match/input";
 import { scratch } from "./memory/arena";
-import { memberOf, readName, refuse } from "./read/members";
+import { HandOver } from "./hand-over";
+import { memberOf, readName, readWord, refuse } from "./read/members";
 import { NODE_SETTINGS, SETTINGS, Settings } from "./settings";
 import { Unusual } from "./names";
 import { PathVerdict, checkReadings } from "./strict-paths";
 import { inLowerCase } from "./match/header-slots";
-import { RuleRecord } from "./match/records";
+import { Part, RuleRecord } from "./match/records";
 
 const FILTER_STATE = utf8("filter_state\0");
 const SOURCE_ADDRESS = utf8("source\0address");
@@ -50,6 +51,9 @@ export class Authz {
   /** Property path of the physical peer's address, or {@link ABSENT}: not to be had. */
   private directAddress: View = ABSENT;
   private logDenials: bool = false;
+  private readonly handOver: HandOver = new HandOver();
+  /** Decides on connections: {@link checkConnection}, not {@link check}. */
+  tcp: bool = false;
   /** Every reading of a path counts, not only the one on the wire. */
   private strictPaths: bool = false;
 
@@ -74,11 +78,17 @@ export class Authz {
         case 5:
         case 6:
         case 7: this.readSigned(reader, index - NODE_SETTINGS - 5); break;
+        case 8: this.handOver.configure(reader); break;
+        case 9: this.tcp = readWord(reader, utf8("http, tcp")) == 1; break;
         default: {
           plain = true;
           settings.read(reader, index, this.engine.headers);
         }
       }
+    }
+    // A connection has no headers, no routes, and nobody to ask on its behalf.
+    if (this.tcp && (settings.workloads.count > 0 || this.identity.needsHeaders || this.handOver.possible)) {
+      refuse(reader, utf8("workloads, custom or identity.xfcc"), utf8("none of them with protocol tcp"));
     }
     const bundles = this.bundles;
     if (bundles === null) return this.compile(this.engine, reader, settings);
@@ -98,7 +108,8 @@ export class Authz {
 
   /** Compiles what was read, as this node needs it. False: refused, the reader says why. */
   compile(engine: Engine, reader: JsonReader, settings: Settings): bool {
-    if (!settings.finish(reader) || !engine.compile(reader, settings)) return false;
+    settings.tcp = this.tcp;
+    if (!settings.finish(reader) || !this.handOver.takes(reader, settings.policies) || !engine.compile(reader, settings)) return false;
     if ((engine.needs & (1 << Field.SourceIp)) != 0 && this.directAddress == ABSENT) {
       refuse(reader, utf8("ipBlocks or source.ip in a policy"), utf8("'directAddress' beside the policies, since only a filter state tells the physical peer; or remoteIpBlocks"));
       return false;
@@ -148,13 +159,23 @@ export class Authz {
 
   /** Decides on the current request. False: it was answered, so stop it. */
   check(): bool {
+    const input = this.input;
+    request.load();
+    input.setText(Field.Method, request.method);
+    input.setText(Field.Path, request.pathOnly);
+    return this.tcp ? this.denyUnusual(Unusual.Protocol) : this.decide();
+  }
+
+  /** Decides on the current connection, whose handshake is done. False: close it. */
+  checkConnection(): bool {
+    return this.decide();
+  }
+
+  private decide(): bool {
     const engine = this.engine;
     const needs = engine.needs;
     const input = this.input;
-    request.load();
     if (!this.serving) return this.denyUnusual(Unusual.NoBundle);
-    input.setText(Field.Method, request.method);
-    input.setText(Field.Path, request.pathOnly);
     if ((needs & Needs.Identity) != 0 || this.identity.complete) {
       this.identity.load(peer);
       input.setPeer(peer);
@@ -165,7 +186,8 @@ export class Authz {
     if ((needs & FETCHED) != 0) this.fetch(needs);
     let allowed = engine.allows(input);
     let rule = engine.rule;
-    if (allowed && this.strictPaths) {
+    const strict = this.strictPaths && !this.tcp;
+    if (allowed && strict) {
       const verdict = checkReadings(engine, input, request.pathOnly, request.hasFragment);
       if (verdict == PathVerdict.Ambiguous) return this.denyUnusual(Unusual.AmbiguousPath);
       if (verdict == PathVerdict.Denied) {
@@ -173,12 +195,32 @@ export class Authz {
         rule = engine.rule;
       }
     }
+    if (engine.has(Part.Custom) && allowed) {
+      const matches = !engine.allows(input, Part.Custom)
+        || (strict && checkReadings(engine, input, request.pathOnly, false, Part.Custom) == PathVerdict.Denied);
+      if (!this.handOver.tell(matches ? engine.rule : null)) return this.denyUnusual(Unusual.NoProvider);
+    }
     countDecision(rule, allowed);
-    if (engine.hasDryRun) {
-      const would = engine.dryRunAllows(input);
+    if (engine.has(Part.OnTrial)) {
+      const would = engine.allows(input, Part.OnTrial);
       countDryRun(engine.rule, would);
     }
+    if (engine.has(Part.Audit)) {
+      this.audit(true);
+      this.audit(false);
+    }
     return allowed || this.deny(rule, Unusual.No);
+  }
+
+  private audit(gateway: bool): void {
+    if (this.engine.passes(this.input, Part.Audit, gateway)) return;
+    countAudit(this.engine.rule);
+    this.log(false, this.engine.rule, Unusual.No);
+  }
+
+  private log(denied: bool, rule: RuleRecord | null, why: Unusual): void {
+    if (this.tcp) logDecision(denied, rule, why, this.input, getProperty(SNI), orEmpty(getProperty(SOURCE_ADDRESS)));
+    else logDecision(denied, rule, why, this.input, request.authority, ABSENT);
   }
 
   /** Everything that few policies ask for. */
@@ -204,13 +246,14 @@ export class Authz {
   }
 
   private deny(rule: RuleRecord | null, why: Unusual): bool {
-    if (this.logDenials) logDenial(rule, why, this.input, request.authority);
-    this.denial.send(rule, why);
+    if (this.logDenials) this.log(true, rule, why);
+    if (!this.tcp || why == Unusual.Protocol) this.denial.send(rule, why);
     return false;
   }
 
   /** Frees what the policies take outside of the managed heap. */
   free(): void {
+    this.handOver.free();
     discard(this.engine);
     const bundles = this.bundles;
     if (bundles !== null) bundles.free();

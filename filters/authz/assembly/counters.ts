@@ -1,5 +1,5 @@
 /**
- * `selvedge_authz_{allowed,denied}_total` and their `dry_run` counterparts, labelled by policy and rule. An id is asked for
+ * `selvedge_authz_{allowed,denied,audited}_total` and the `dry_run` counterparts of the first two, labelled by policy and rule. An id is asked for
  * when a rule first decides, and kept with the rule: defining costs more than counting, and leaks.
  */
 import { MetricTypeValues } from "../../sdk/assembly/abi/enums";
@@ -13,13 +13,14 @@ const ALLOWED = utf8("selvedge_authz_allowed_total");
 const DENIED = utf8("selvedge_authz_denied_total");
 const DRY_RUN_ALLOWED = utf8("selvedge_authz_dry_run_allowed_total");
 const DRY_RUN_DENIED = utf8("selvedge_authz_dry_run_denied_total");
+const AUDITED = utf8("selvedge_authz_audited_total");
 const POLICY = utf8(".policy=.");
 const RULE = utf8(";.rule=.");
 const END = utf8(";");
 const NONE = utf8("none");
 
 /** Ids + 1 of the counters that no rule keeps, by name: denied, allowed, and the same on trial; then the {@link Unusual}. */
-const kept = memory.data(28, 4);
+const kept = memory.data(32, 4);
 
 export function countDecision(rule: RuleRecord | null, allowed: bool): void {
   count(allowed ? ALLOWED : DENIED, u32(allowed), rule, NONE);
@@ -29,11 +30,15 @@ export function countDryRun(rule: RuleRecord | null, allowed: bool): void {
   count(allowed ? DRY_RUN_ALLOWED : DRY_RUN_DENIED, 2 + u32(allowed), rule, NONE);
 }
 
+export function countAudit(rule: RuleRecord | null): void {
+  count(AUDITED, 0, rule, NONE);
+}
+
 export function countUnusual(why: Unusual): void {
   count(DENIED, 3 + why, null, unusualName(why));
 }
 
-/** A rule either allows or denies, enforced or on trial: it needs one counter. */
+/** A rule allows, denies or is audited, enforced or on trial: it needs one counter. */
 function count(name: View, index: u32, rule: RuleRecord | null, otherwise: View): void {
   const id = rule !== null ? changetype<usize>(rule) + offsetof<RuleRecord>("metric") : kept + (<usize>index << 2);
   if (load<u32>(id) == 0) store<u32>(id, define(name, rule, otherwise));

@@ -1,6 +1,6 @@
 /**
- * One log line for each denial, no more than some per second: an attacker must not fill a disk. Never a query string, a
- * header or a body.
+ * One log line for each denial, and for each match of an AUDIT rule, of either no more than some per second: an attacker must
+ * not fill a disk, nor hide the one behind the other. Never a query string, a header or a body.
  */
 import { LogLevelValues } from "../../sdk/assembly/abi/enums";
 import { ABSENT, View, utf8 } from "../../sdk/assembly/bytes";
@@ -17,33 +17,48 @@ const SECOND: u64 = 1_000_000_000;
 const LEVEL = LogLevelValues.info;
 
 const DENIED = utf8("selvedge: authz: denied: policy=");
+const AUDITED = utf8("selvedge: authz: audited: policy=");
 const RULE = utf8(" rule=");
 const PRINCIPAL = utf8(" principal=\"");
 const METHOD = utf8("\" method=\"");
 const HOST = utf8("\" host=\"");
 const PATH = utf8("\" path=\"");
+const SNI = utf8("\" sni=\"");
+const SOURCE = utf8("\" source=\"");
 const QUOTE = utf8("\"");
 const SUPPRESSED = utf8(" suppressed=");
 
-let second: u64 = 0;
-let lines: u32 = 0;
-let suppressed: u32 = 0;
+/** How many lines of one kind were written in which second, and how many weren't. */
+// @ts-ignore: decorator
+@unmanaged
+class Quota {
+  second: u64;
+  lines: u32;
+  suppressed: u32;
+}
 
-/** @param host as the client sent it */
-export function logDenial(rule: RuleRecord | null, why: Unusual, input: Input, host: View): void {
+const denials = memory.data(16, 8);
+const audits = memory.data(16, 8);
+
+/**
+ * @param host as the client sent it; of a connection, the server name
+ * @param source address of a connection's peer; {@link ABSENT} for a request
+ */
+export function logDecision(denied: bool, rule: RuleRecord | null, why: Unusual, input: Input, host: View, source: View): void {
   if (!logEnabled(LEVEL)) return;
+  const quota = changetype<Quota>(denied ? denials : audits);
   const time = now() / SECOND;
-  if (time != second) {
-    second = time;
-    lines = 0;
+  if (time != quota.second) {
+    quota.second = time;
+    quota.lines = 0;
   }
-  if (lines == LINES_PER_SECOND) {
-    suppressed++;
+  if (quota.lines == LINES_PER_SECOND) {
+    quota.suppressed++;
     return;
   }
-  lines++;
+  quota.lines++;
   startLine();
-  put(DENIED);
+  put(denied ? DENIED : AUDITED);
   if (rule !== null) putName(rule);
   else put(unusualName(why));
   put(RULE);
@@ -51,17 +66,24 @@ export function logDenial(rule: RuleRecord | null, why: Unusual, input: Input, h
   else put(unusualName(Unusual.No));
   put(PRINCIPAL);
   foreign(input.uri);
-  put(METHOD);
-  foreign(input.text(Field.Method));
-  put(HOST);
-  foreign(host);
-  put(PATH);
-  foreign(input.text(Field.Path));
+  if (source != ABSENT) {
+    put(SOURCE);
+    foreign(source);
+    put(SNI);
+    foreign(host);
+  } else {
+    put(METHOD);
+    foreign(input.text(Field.Method));
+    put(HOST);
+    foreign(host);
+    put(PATH);
+    foreign(input.text(Field.Path));
+  }
   put(QUOTE);
-  if (suppressed != 0) {
+  if (quota.suppressed != 0) {
     put(SUPPRESSED);
-    putNumber(suppressed);
-    suppressed = 0;
+    putNumber(quota.suppressed);
+    quota.suppressed = 0;
   }
   logBytes(LEVEL, endLine());
 }

@@ -10,7 +10,7 @@ import { Field, Needs } from "./fields";
 import { HeaderSlots } from "./match/header-slots";
 import { Input } from "./match/input";
 import { Lookup } from "./match/lookup";
-import { Kind, RuleRecord, Scope, Space, keyOf } from "./match/records";
+import { Kind, Part, RuleRecord, Scope, Space, keyOf } from "./match/records";
 import { Arena } from "./memory/arena";
 import { hashBytes } from "./memory/hash";
 import { List, append, appendText, make, next, textOf } from "./memory/list";
@@ -21,19 +21,17 @@ import { Settings } from "./settings";
 export class Engine {
   /** {@link Needs}: what of {@link Input} must be filled. */
   needs: u32 = 0;
-  /** Some policy is on trial: ask {@link dryRunAllows} too. */
-  hasDryRun: bool = false;
+  /** Of each {@link Part} that some policy is of, the bit. */
+  parts: u32 = 0;
   /** Names of policies that apply to nothing here, to be mentioned, since one of them may be meant to; empty: none. */
   unattached: View = 0;
   readonly headers: HeaderSlots;
   private readonly arena: Arena;
   private readonly table: Table;
   private readonly lookup: Lookup;
-  // Addresses of scopes: the gateway's is 0 where there is none.
+  // Addresses of scopes, of all parts; the gateway's is 0 where there is none.
   private gateway: usize = 0;
-  private gatewayDryRun: usize = 0;
   private node: usize = 0;
-  private nodeDryRun: usize = 0;
   /** Address of the space that maps routes to scopes, or 0. */
   private routes: usize = 0;
 
@@ -61,22 +59,19 @@ export class Engine {
       policy.order = orderOf(policy);
       attachment.attach(policy);
       if (policy.layers.count == 0 && !this.mayApplyToNothing(reader, settings, policy)) return false;
-      this.hasDryRun = this.hasDryRun || policy.dryRun;
+      if (policy.layers.count > 0) this.parts |= 1 << policy.part;
     }
     this.unattached = this.arena.copy(endLine());
     const trustDomains = make<List>();
     appendText(trustDomains, settings.trustDomain);
     for (let node = settings.aliases.first; node != 0; node = next(node)) appendText(trustDomains, textOf(node));
     const spaces = new Spaces(this.arena, this.table);
-    this.needs = compile(settings.policies, trustDomains, spaces);
+    this.needs = compile(settings.policies, trustDomains, spaces, settings.tcp);
     this.headers.finish();
-    this.node = changetype<usize>(attachment.scope(settings.node, false));
-    this.nodeDryRun = changetype<usize>(attachment.scope(settings.node, true));
-    if (settings.gateway != 0) {
-      this.gateway = changetype<usize>(attachment.scope(changetype<Workload>(settings.gateway), false));
-      this.gatewayDryRun = changetype<usize>(attachment.scope(changetype<Workload>(settings.gateway), true));
-    }
-    return namesDiffer(reader, settings.policies) && this.mapRoutes(reader, settings.workloads, attachment, spaces);
+    this.node = attachment.scopes(settings.node);
+    if (settings.gateway != 0) this.gateway = attachment.scopes(changetype<Workload>(settings.gateway));
+    if (!namesDiffer(reader, settings.policies) || !this.mapRoutes(reader, settings.workloads, attachment, spaces)) return false;
+    return attachment.clash < 0 || reader.failAt(utf8("policies"), attachment.clash, utf8("another provider for the same workload"), utf8("one: a request is handed over once"));
   }
 
   /** Without anything that targets could name, a targetRef can't be followed, and a DENY would silently not apply. */
@@ -100,30 +95,31 @@ export class Engine {
     this.routes = changetype<usize>(routes);
     for (let node = workloads.first; node != 0; node = next(node)) {
       const workload = changetype<Workload>(node);
-      const enforced = attachment.scope(workload, false);
-      const dryRun = attachment.scope(workload, true);
+      const scopes = attachment.scopes(workload);
       for (let route = workload.routes.first; route != 0; route = next(route)) {
         const slot = spaces.put(routes, Kind.Exact, textOf(route));
         if (slot.allow != 0) {
           return reader.failAt(utf8("workloads"), workload.position, utf8("a route of another workload"), utf8("each route in one workload"));
         }
-        slot.allow = changetype<usize>(enforced);
-        slot.deny = changetype<usize>(dryRun);
+        slot.allow = scopes;
       }
     }
     return true;
   }
 
-  /** Allowed? {@link rule} tells by what. */
-  allows(input: Input): bool {
-    if (this.gateway != 0 && !this.lookup.allows(changetype<Scope>(this.gateway), input)) return false;
-    return this.lookup.allows(this.scopeFor(input.route, false), input);
+  has(part: Part): bool {
+    return (this.parts & (1 << part)) != 0;
   }
 
-  /** What the policies on trial alone would say; true where there are none. */
-  dryRunAllows(input: Input): bool {
-    if (this.gatewayDryRun != 0 && !this.lookup.allows(changetype<Scope>(this.gatewayDryRun), input)) return false;
-    return this.lookup.allows(this.scopeFor(input.route, true), input);
+  /** What the policies of one part say, at the gateway and behind it: allowed? {@link rule} tells by what. */
+  allows(input: Input, part: Part = Part.Enforced): bool {
+    return this.passes(input, part, true) && this.passes(input, part, false);
+  }
+
+  /** The same of one of the two stages; true where no policy of this part applies to it. */
+  passes(input: Input, part: Part, gateway: bool): bool {
+    const scopes = gateway ? this.gateway : this.scopesFor(input.route);
+    return scopes == 0 || this.lookup.allows(changetype<Scope>(scopes + <usize>part * offsetof<Scope>()), input);
   }
 
   /** The rule that decided last, or null: none matched, or none applies. */
@@ -131,13 +127,13 @@ export class Engine {
     return changetype<RuleRecord | null>(this.lookup.decisive);
   }
 
-  private scopeFor(route: View, dryRun: bool): Scope {
+  private scopesFor(route: View): usize {
     if (this.routes != 0 && route != ABSENT) {
       const key = keyOf(changetype<Space>(this.routes).id, Kind.Exact);
       const slot = this.table.find(key, hashBytes(address(route), size(route)), address(route), size(route));
-      if (slot !== null) return changetype<Scope>(dryRun ? slot.deny : slot.allow);
+      if (slot !== null) return slot.allow;
     }
-    return changetype<Scope>(dryRun ? this.nodeDryRun : this.node);
+    return this.node;
   }
 
   /** Frees all compiled policies; the object is of no use afterwards. */

@@ -1,19 +1,24 @@
-/** The authz filter: one decision for each request's headers. */
-import { FilterHeadersStatusValues } from "../../sdk/assembly/abi/enums";
+/** The authz filter: one decision for each request's headers, or for each connection. */
+import { FilterHeadersStatusValues, FilterStatusValues, StreamTypeValues } from "../../sdk/assembly/abi/enums";
 import { ABSENT, utf8 } from "../../sdk/assembly/bytes";
 import { refuse } from "../../sdk/assembly/configuration";
 import { Context, RootContext } from "../../sdk/assembly/context";
 import { JsonReader } from "../../sdk/assembly/json/reader";
-import { EMPTY } from "../../sdk/assembly/stream";
+import { getProperty } from "../../sdk/assembly/properties";
+import { EMPTY, closeStream } from "../../sdk/assembly/stream";
 import { Authz } from "./authz";
 import { showConfiguration } from "./bundle/metrics";
 
+/** There as soon as a connection has TLS, handshake or not. */
+const TLS_VERSION = utf8("connection\0tls_version");
+
 export class AuthzRoot extends RootContext {
   authz: Authz = new Authz();
-  /** Nothing is kept for a stream, so that one object serves them all. */
+  /** Nothing is kept for a request, so that one object serves them all. */
   private streams: AuthzStream | null = null;
 
   createContext(context_id: u32): Context {
+    if (this.authz.tcp) return new AuthzStream(context_id, this);
     let streams = this.streams;
     if (streams === null) {
       streams = new AuthzStream(context_id, this);
@@ -52,12 +57,41 @@ export class AuthzRoot extends RootContext {
   }
 }
 
+enum Verdict { None, Allowed, Denied }
+
 class AuthzStream extends Context {
+  /** On the connection. */
+  private verdict: Verdict = Verdict.None;
+
   constructor(context_id: u32, private readonly filter: AuthzRoot) {
     super(context_id, filter);
   }
 
   onRequestHeaders(headers: u32, end_of_stream: bool): FilterHeadersStatusValues {
     return this.filter.authz.check() ? FilterHeadersStatusValues.Continue : FilterHeadersStatusValues.StopIteration;
+  }
+
+  /** Who the peer is, its handshake tells: before the first byte in either direction. Without TLS nothing more is to come. */
+  onNewConnection(): FilterStatusValues {
+    if (this.filter.authz.tcp && getProperty(TLS_VERSION) != ABSENT) return FilterStatusValues.Continue;
+    return this.pass();
+  }
+
+  onDownstreamData(size: usize, end: bool): FilterStatusValues {
+    return this.pass();
+  }
+
+  onUpstreamData(size: usize, end: bool): FilterStatusValues {
+    return this.pass();
+  }
+
+  private pass(): FilterStatusValues {
+    if (this.verdict == Verdict.None) {
+      const authz = this.filter.authz;
+      // Mounted for connections but configured for requests, it would decide on nothing.
+      this.verdict = authz.tcp && authz.checkConnection() ? Verdict.Allowed : Verdict.Denied;
+      if (this.verdict == Verdict.Denied) closeStream(StreamTypeValues.Downstream);
+    }
+    return this.verdict == Verdict.Allowed ? FilterStatusValues.Continue : FilterStatusValues.StopIteration;
   }
 }

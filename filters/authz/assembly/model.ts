@@ -4,6 +4,7 @@
  */
 import { ABSENT, View } from "../../sdk/assembly/bytes";
 import { Field } from "./fields";
+import { Part } from "./match/records";
 import { List, Node, append, make, next } from "./memory/list";
 
 /** `field` is one of `values` (or there are none) and is none of `notValues`. */
@@ -11,6 +12,8 @@ import { List, Node, append, make, next } from "./memory/list";
 @unmanaged
 export class Condition extends Node {
   field: Field;
+  /** It is about other filters' metadata, which a connection has as well as a request. */
+  metadata: bool;
   /** Which header, for {@link Field.Header}. */
   slot: u32;
   values: List;
@@ -55,8 +58,11 @@ export class Policy extends Node {
   name: View;
   /** See {@link ./compile/order}. */
   order: View;
+  /** DENY, or another action whose rules are looked up as a DENY's. */
   deny: bool;
-  dryRun: bool;
+  part: Part;
+  /** Of CUSTOM, else {@link ABSENT}. */
+  provider: View;
   /** `<key>=<value>` texts; a selector has none where it selects everything. */
   labels: List;
   targets: List;
@@ -81,9 +87,13 @@ export class Workload extends Node {
   labels: List;
   targets: List;
   routes: List;
-  /** Addresses of the layers of policies that name it: enforced, and on trial. */
+  /** Address of some CUSTOM {@link Policy} that names it, or 0. */
+  custom: usize;
+  /** Addresses of the layers of policies that name it, by {@link Part}. */
   enforced: usize;
-  dryRun: usize;
+  onTrial: usize;
+  audit: usize;
+  handOver: usize;
 }
 
 export function makeCondition(field: Field, slot: u32): Condition {
@@ -122,6 +132,7 @@ export function makePolicy(position: i32): Policy {
   policy.position = position;
   policy.namespace = ABSENT;
   policy.name = ABSENT;
+  policy.provider = ABSENT;
   policy.labels = make<List>();
   policy.targets = make<List>();
   policy.rules = make<List>();

@@ -6,13 +6,27 @@ import { put, putNumber } from "../../sdk/assembly/line";
 const SLASH = utf8("/");
 
 /** What denies apart from policies. */
-export enum Unusual { No, AmbiguousIdentity, NoBundle, AmbiguousPath }
+export enum Unusual {
+  No,
+  AmbiguousIdentity,
+  NoBundle,
+  AmbiguousPath,
+  /** A request that another authorizer must decide on couldn't be handed over. */
+  NoProvider,
+  /** A filter for connections got a request. */
+  Protocol,
+}
 
 /** Its name, where there is no rule. */
 export function unusualName(why: Unusual): View {
-  if (why == Unusual.No) return utf8("none");
-  if (why == Unusual.NoBundle) return utf8("no_valid_bundle");
-  return why == Unusual.AmbiguousPath ? utf8("ambiguous_path") : utf8("ambiguous_identity");
+  switch (why) {
+    case Unusual.No: return utf8("none");
+    case Unusual.NoBundle: return utf8("no_valid_bundle");
+    case Unusual.AmbiguousPath: return utf8("ambiguous_path");
+    case Unusual.NoProvider: return utf8("no_provider");
+    case Unusual.Protocol: return utf8("wrong_protocol");
+    default: return utf8("ambiguous_identity");
+  }
 }
 
 export function putName(rule: RuleRecord): void {

@@ -14,7 +14,7 @@ const DEFAULT_ROOT = utf8("istio-system");
 const DEFAULT_TRUST_DOMAIN = utf8("cluster.local");
 
 /** What the configuration may have: first what {@link Settings.read} reads, in the order of its cases, then the filter's own. */
-export const SETTINGS = utf8("namespace, labels, targets, rootNamespace, trustDomain, trustDomainAliases, workloads, gateway, policies, identity, directAddress, denial, logDenials, strictPaths, signing, bundle, source");
+export const SETTINGS = utf8("namespace, labels, targets, rootNamespace, trustDomain, trustDomainAliases, workloads, gateway, policies, identity, directAddress, denial, logDenials, strictPaths, signing, bundle, source, custom, protocol");
 /** Index of the first that is the filter's own; what comes before may as well come in a signed bundle. */
 export const NODE_SETTINGS = 9;
 
@@ -28,6 +28,8 @@ export class Settings {
   /** A {@link Workload}'s address, or 0. */
   gateway: usize = 0;
   readonly policies: List = make<List>();
+  /** Do they decide on connections, not on requests? */
+  tcp: bool = false;
   private hasPolicies: bool = false;
 
   /** Reads one member, by its index in {@link SETTINGS}. */

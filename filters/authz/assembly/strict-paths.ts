@@ -3,6 +3,7 @@ import { ABSENT, View, sameBytes, size } from "../../sdk/assembly/bytes";
 import { Engine } from "./engine";
 import { Field } from "./fields";
 import { Input } from "./match/input";
+import { Part } from "./match/records";
 import { Reading, isAmbiguous, isPlain, readAs } from "./match/path-readings";
 
 export enum PathVerdict { Allowed, Denied, Ambiguous }
@@ -23,7 +24,7 @@ const COUNT = 8;
  * @param path without query; the input has it again afterwards
  * @param fragment something followed that a client keeps to itself: `#`
  */
-export function checkReadings(engine: Engine, input: Input, path: View, fragment: bool): PathVerdict {
+export function checkReadings(engine: Engine, input: Input, path: View, fragment: bool, part: Part = Part.Enforced): PathVerdict {
   if (fragment) return PathVerdict.Ambiguous;
   if (path == ABSENT || size(path) == 0 || isPlain(path)) return PathVerdict.Allowed;
   if (isAmbiguous(path)) return PathVerdict.Ambiguous;
@@ -31,7 +32,7 @@ export function checkReadings(engine: Engine, input: Input, path: View, fragment
     const reading = readAs(path, load<u8>(READINGS + i));
     if (sameBytes(reading, path)) continue;
     input.setText(Field.Path, reading);
-    const allowed = engine.allows(input);
+    const allowed = engine.allows(input, part);
     input.setText(Field.Path, path);
     if (!allowed && (i < BOTH || engine.rule !== null)) return PathVerdict.Denied;
   }

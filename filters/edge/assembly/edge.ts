@@ -29,6 +29,7 @@ export class Edge {
         const authz = new Authz();
         this.authz = authz;
         authz.configure(reader);
+        if (authz.tcp) reader.failWith(utf8("protocol tcp"), utf8("authz.wasm for connections"));
       } else if (reader.field(CANARY, 1)) {
         const canary = new Canary(now() ^ this.seed);
         this.canary = canary;

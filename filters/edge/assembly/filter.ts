@@ -1,6 +1,7 @@
 /** The three filters as one: a request's headers, identity and route are read once, and one context serves all of them. */
-import { FilterHeadersStatusValues } from "../../sdk/assembly/abi/enums";
+import { FilterHeadersStatusValues, FilterStatusValues, StreamTypeValues } from "../../sdk/assembly/abi/enums";
 import { utf8 } from "../../sdk/assembly/bytes";
+import { closeStream } from "../../sdk/assembly/stream";
 import { refuse } from "../../sdk/assembly/configuration";
 import { Context, RootContext } from "../../sdk/assembly/context";
 import { currentRoute } from "../../sdk/assembly/http/route";
@@ -74,6 +75,12 @@ export class EdgeStream extends Context {
     // A request that was put on another arm gets its new route's name only in a later callback.
     if (telemetry !== null && arm <= 0) telemetry.routed(this.record, currentRoute());
     return FilterHeadersStatusValues.Continue;
+  }
+
+  /** Mounted for connections it would decide on nothing. */
+  onNewConnection(): FilterStatusValues {
+    closeStream(StreamTypeValues.Downstream);
+    return FilterStatusValues.StopIteration;
   }
 
   onLog(): void {

@@ -8,7 +8,6 @@ import type { Report } from "../report.ts";
 import { OPERATION_FIELDS, SOURCE_FIELDS, type AuthorizationRule } from "../schema/authorization.ts";
 import type { Path } from "../source.ts";
 import { cidrProblem, isListed, metadataProblem, nameProblem, portProblem, requestPrincipalProblem, serviceAccountProblem, templateProblem, trustDomainProblem, wildcardProblem } from "./authorization-values.ts";
-import { unsupportedPolicy } from "./authorization-support.ts";
 
 type Policy = Resource<"AuthorizationPolicy">;
 
@@ -34,12 +33,13 @@ const CHECKS: Partial<Record<string, Check>> = {
 
 export function checkAuthorization(policy: Policy, report: Report): void {
   const { action = "ALLOW", rules, provider } = policy.spec;
-  const refusal = unsupportedPolicy(policy);
-  if (refusal) report.error("unsupported-field", policy, refusal.path, refusal.message, { ...(refusal.fix ? { fix: refusal.fix } : {}) });
   const dryRun = policy.annotations[DRY_RUN];
   // Istio enforces a policy whose annotation it can't read: a typing error would take traffic down.
   if (dryRun !== undefined && !/^(true|false)$/.test(dryRun)) {
     report.error("authorization-dry-run", policy, ["metadata", "annotations", DRY_RUN], "whether this policy is on trial is unclear", { found: JSON.stringify(dryRun), expected: '"true" or "false"' });
+  }
+  if (dryRun === "true" && (action === "AUDIT" || action === "CUSTOM")) {
+    report.error("authorization-dry-run", policy, ["metadata", "annotations", DRY_RUN], `action ${action} can't be on trial`, { fix: action === "AUDIT" ? "remove the annotation: AUDIT decides nothing anyhow" : "try the rules with action AUDIT, which counts and logs what they match" });
   }
   if (action === "CUSTOM" && !provider) {
     report.error("authorization-provider", policy, ["spec", "action"], "action CUSTOM needs provider.name");

@@ -1,14 +1,16 @@
 /** The complete Envoy configuration of a model. */
 import type { Resource } from "../load.ts";
-import type { GatewayModel, Model } from "../resolve/model.ts";
+import type { GatewayModel, Model, Provider } from "../resolve/model.ts";
 import { rulesOf } from "../resolve/index.ts";
+import { tcpListeners } from "../resolve/tcp.ts";
 import { admin, layeredRuntime, overloadManager } from "./admin.ts";
 import { cluster, type ClusterModel } from "./clusters.ts";
 import { clean, type Config } from "./config.ts";
+import { providerCluster, providerFilter } from "./custom.ts";
 import type { Files } from "./files.ts";
 import { gatewayJwt } from "./jwt.ts";
 import { listener } from "./listener.ts";
-import type { Plugin } from "./plugins.ts";
+import { CUSTOM_KEY, providersOf, type Plugin } from "./plugins.ts";
 import { statsConfig } from "./stats.ts";
 import type { EnvoyVersion } from "./version.ts";
 import { wasmFilter } from "./wasm.ts";
@@ -41,9 +43,13 @@ export function bootstrap(input: BootstrapInput): Config {
   for (const gateway of gateways) {
     const name = (backend: Resource<"Backend">): string => clusterName(gateway, backend, model);
     for (const backend of backendsOf(gateway)) {
-      const tls = model.upstreamTls.get(backend.id);
-      const clientCertificate = tls && gateway.clientCertificate;
-      clusters.set(name(backend), { name: name(backend), backend, ...(tls ? { tls } : {}), ...(clientCertificate ? { clientCertificate } : {}) });
+      clusters.set(name(backend), clusterModel(name(backend), backend, gateway, model));
+    }
+    const providers = providersOf(gateway, model, input.rootNamespace);
+    for (const provider of providers) clusters.set(providerCluster(provider), providerClusterModel(model.providers.get(provider)!, model));
+    const tcpName = (backend: Resource<"Backend">): string => `tcp/${name(backend)}`;
+    for (const { route } of tcpListeners(gateway)) {
+      for (const { backend } of route.arms) clusters.set(tcpName(backend), { ...clusterModel(tcpName(backend), backend, gateway, model), speaks: "tcp" });
     }
     const wasm = (input.plugins.get(gateway) ?? []).map((plugin) => {
       const { file, capabilities } = input.module(plugin);
@@ -53,10 +59,16 @@ export function bootstrap(input: BootstrapInput): Config {
     for (const [key, each] of jwt?.clusters ?? []) keyClusters.set(key, each);
     // Telemetry by itself stays first, and sees the answers to tokens that are refused.
     const telemetry = wasm.filter(({ plugin }) => plugin.kind === "telemetry");
-    const filters = [...telemetry, ...wasm.filter((each) => !telemetry.includes(each))].map(({ filter }) => filter);
-    if (jwt) filters.splice(telemetry.length, 0, jwt.filter);
+    const filters = telemetry.map(({ filter }) => filter);
+    if (jwt) filters.push(jwt.filter);
+    const connectionFilters = new Map<string, Config>();
+    for (const { plugin, filter } of wasm) {
+      if (plugin.listener !== undefined) connectionFilters.set(plugin.listener, filter);
+      else if (plugin.kind !== "telemetry") filters.push(filter);
+      if (plugin.custom) filters.push(...providers.map((each) => providerFilter(model.providers.get(each)!, providers.filter((other) => other !== each), CUSTOM_KEY)));
+    }
     for (const socket of gateway.sockets) {
-      listeners.push(listener({ gateway, socket, filters, peerState: input.peerState, forwardedCertificate: input.forwardedCertificate, cluster: name, perRoute: jwt?.perRoute, files, version: input.version }));
+      listeners.push(listener({ gateway, socket, filters, connectionFilters, tcpCluster: tcpName, peerState: input.peerState, forwardedCertificate: input.forwardedCertificate, cluster: name, perRoute: jwt?.perRoute, files, version: input.version }));
     }
   }
   const names = [...clusters.keys()].sort();
@@ -68,6 +80,18 @@ export function bootstrap(input: BootstrapInput): Config {
     overload_manager: overloadManager(input.maxConnections, input.heapBytes),
     layered_runtime: layeredRuntime(),
   });
+}
+
+function clusterModel(name: string, backend: Resource<"Backend">, gateway: GatewayModel, model: Model): ClusterModel {
+  const tls = model.upstreamTls.get(backend.id);
+  const clientCertificate = tls && gateway.clientCertificate;
+  return { name, backend, ...(tls ? { tls } : {}), ...(clientCertificate ? { clientCertificate } : {}) };
+}
+
+/** All Gateways share it: a provider is asked without showing a certificate. */
+function providerClusterModel({ name, backend, grpc }: Provider, model: Model): ClusterModel {
+  const tls = model.upstreamTls.get(backend.id);
+  return { name: providerCluster(name), backend, ...(tls ? { tls } : {}), ...(grpc ? { speaks: "h2" as const } : {}) };
 }
 
 /** A Backend's id; apart for each Gateway that shows it a client certificate of its own. */

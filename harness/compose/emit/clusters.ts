@@ -21,11 +21,14 @@ export interface ClusterModel {
   backend: Resource<"Backend">;
   tls?: UpstreamTls;
   clientCertificate?: KeyPair;
+  /** Other than what the Backend's `appProtocols` say. */
+  speaks?: "tcp" | "h2" | "http/1.1";
 }
 
-export function cluster({ name, backend, tls, clientCertificate }: ClusterModel, files: Files): Config {
+export function cluster({ name, backend, tls, clientCertificate, speaks }: ClusterModel, files: Files): Config {
   const { endpoints, appProtocols = [] } = backend.spec;
-  const http2 = appProtocols.some((protocol) => protocol.endsWith("/h2c"));
+  const http2 = speaks === undefined ? appProtocols.some((protocol) => protocol.endsWith("/h2c")) : speaks === "h2";
+  const tcp = speaks === "tcp";
   const byName = endpoints.some((endpoint) => endpoint.fqdn !== undefined);
   return {
     name,
@@ -51,14 +54,14 @@ export function cluster({ name, backend, tls, clientCertificate }: ClusterModel,
       cluster_name: name,
       endpoints: [{ lb_endpoints: endpoints.map((endpoint) => ({ endpoint: { address: endpointAddress(endpoint) } })) }],
     },
-    typed_extension_protocol_options: {
+    typed_extension_protocol_options: tcp ? undefined : {
       "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": typed("envoy.extensions.upstreams.http.v3.HttpProtocolOptions", {
         common_http_protocol_options: { idle_timeout: "300s" },
         explicit_http_config: http2 ? { http2_protocol_options: HTTP2 } : { http_protocol_options: {} },
       }),
     },
     upstream_connection_options: { tcp_keepalive: { keepalive_time: 300 } },
-    transport_socket: tls ? upstreamTls(tls, clientCertificate, http2 ? "h2" : "http/1.1", files) : undefined,
+    transport_socket: tls ? upstreamTls(tls, clientCertificate, tcp ? undefined : http2 ? "h2" : "http/1.1", files) : undefined,
   };
 }
 

@@ -1,11 +1,12 @@
 /** envoy.config.listener.v3.Listener for one socket of a Gateway. */
-import type { GatewayModel, ListenerModel, Socket } from "../resolve/model.ts";
+import { speaksHttp, type GatewayModel, type ListenerModel, type Socket } from "../resolve/model.ts";
 import { accessLoggingOf } from "./access-log.ts";
 import { BUFFER_LIMIT } from "./clusters.ts";
 import { extension, socketAddress, typed, type Config } from "./config.ts";
 import type { Files } from "./files.ts";
 import { httpConnectionManager } from "./hcm.ts";
 import { routeConfiguration, type RouteContext } from "./routes.ts";
+import { tcpProxy } from "./tcp.ts";
 import { downstreamTls } from "./tls.ts";
 import { atLeast, type EnvoyVersion } from "./version.ts";
 
@@ -17,11 +18,15 @@ export const DIRECT_ADDRESS_KEY = "selvedge.direct_address";
 export interface ListenerInput {
   gateway: GatewayModel;
   socket: Socket;
+  /** Of requests. */
   filters: Config[];
+  /** Of connections of a TCP or TLS listener, by its name. */
+  connectionFilters: Map<string, Config>;
   /** Put the peer's address, and its identity when the handshake is done, into filter state. */
   peerState: boolean;
   forwardedCertificate: boolean;
   cluster: RouteContext["cluster"];
+  tcpCluster: RouteContext["cluster"];
   perRoute: RouteContext["perRoute"];
   files: Files;
   version: EnvoyVersion;
@@ -30,7 +35,7 @@ export interface ListenerInput {
 export function listener(input: ListenerInput): Config {
   const { socket } = input;
   const [first, ...others] = socket.addresses;
-  const secure = socket.protocol === "HTTPS";
+  const secure = socket.protocol === "HTTPS" || socket.protocol === "TLS";
   return {
     name: socket.name,
     address: socketAddress(first!, socket.port),
@@ -47,22 +52,33 @@ export function listener(input: ListenerInput): Config {
 function filterChain(input: ListenerInput, listeners: ListenerModel[]): Config {
   const { socket, files } = input;
   const [only] = listeners;
-  const name = socket.protocol === "HTTPS" ? `${socket.name}/${only!.name}` : socket.name;
   const tls = only!.tls;
-  const hcm = httpConnectionManager({
+  const name = tls ? `${socket.name}/${only!.name}` : socket.name;
+  const http = speaksHttp(socket.protocol);
+  return {
+    name,
+    filter_chain_match: tls && only!.hostname !== "*" ? { server_names: [only!.hostname] } : undefined,
+    filters: [...(input.peerState ? [peerState(input.version, tls !== undefined)] : []), ...(http ? [connectionManager(input, listeners, name)] : connectionChain(input, only!, name))],
+    transport_socket: tls ? downstreamTls(tls, files, http ? ["h2", "http/1.1"] : undefined) : undefined,
+    transport_socket_connect_timeout: tls ? "10s" : undefined,
+  };
+}
+
+function connectionChain(input: ListenerInput, { name: listenerName, tcp, tls }: ListenerModel, name: string): Config[] {
+  const filter = input.connectionFilters.get(listenerName);
+  const proxy = tcpProxy({ name, route: tcp, tls: tls !== undefined, version: input.version, cluster: input.tcpCluster, accessLog: input.gateway.accessLog });
+  return filter ? [filter, proxy] : [proxy];
+}
+
+function connectionManager(input: ListenerInput, listeners: ListenerModel[], name: string): Config {
+  const { socket } = input;
+  return httpConnectionManager({
     name: name.replaceAll("/", "_"),
     routes: routeConfiguration(name, listeners, { socket, cluster: input.cluster, perRoute: input.perRoute }),
     filters: input.filters,
     forwardedCertificate: input.forwardedCertificate,
     accessLog: accessLoggingOf(input.gateway),
   });
-  return {
-    name,
-    filter_chain_match: tls && only!.hostname !== "*" ? { server_names: [only!.hostname] } : undefined,
-    filters: [...(input.peerState ? [peerState(input.version, tls !== undefined)] : []), hcm],
-    transport_socket: tls ? downstreamTls(tls, files) : undefined,
-    transport_socket_connect_timeout: tls ? "10s" : undefined,
-  };
 }
 
 /** Once for each connection, not for each request; Envoy 1.37 or newer. */

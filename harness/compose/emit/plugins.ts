@@ -1,9 +1,11 @@
 /** The filters' configurations: the JSON that authz, canary, telemetry and edge read (see their config.schema.json). */
 import { DRY_RUN } from "../check/authorization.ts";
 import type { Resource } from "../load.ts";
-import { attaches, attachesToGateway, gatewaySubject, resolveWorkloads, workloadName } from "../resolve/attachment.ts";
+import { attaches, attachesToGateway, gatewaySubject, resolveWorkloads, tcpSubject, workloadName, type Subject } from "../resolve/attachment.ts";
 import { rulesOf } from "../resolve/index.ts";
-import type { GatewayModel, Model, RuleModel, Workload } from "../resolve/model.ts";
+import { speaksHttp, type GatewayModel, type Model, type RuleModel, type Workload } from "../resolve/model.ts";
+import { providerOf } from "../resolve/providers.ts";
+import { tcpListeners } from "../resolve/tcp.ts";
 import { Report } from "../report.ts";
 import type { Config, Json } from "./config.ts";
 import { clean } from "./config.ts";
@@ -13,9 +15,15 @@ export type PluginKind = "authz" | "canary" | "telemetry" | "edge";
 
 export interface Plugin {
   kind: PluginKind;
-  /** Unique in the configuration; also its vm_id, so that no two Gateways share a VM. */
+  /** Unique in the configuration; also its vm_id unless `vm` says another, so that no two Gateways share a VM. */
   name: string;
+  vm?: string;
   json: string;
+  /** Decides on the connections of this listener. */
+  tcp?: true;
+  listener?: string;
+  /** Hands over to providers. */
+  custom?: true;
   /** Policies come in signed bundles. */
   signed?: boolean;
 }
@@ -28,7 +36,9 @@ export interface PluginOptions {
   /** Where the peer's identity is; undefined: filters read it from the connection. */
   identity?: Config;
   /** Where the physical peer's address is. */
-  directAddress?: Config;
+  directAddress?: Config | undefined;
+  /** The same of connections, which have no headers. */
+  connection: { identity?: Config; directAddress?: Config };
   maxSeries: number;
   logDenials?: boolean;
   strictPaths: boolean;
@@ -37,11 +47,17 @@ export interface PluginOptions {
   signing?: SigningOptions;
 }
 
+/** Every plugin of one Gateway: those of requests in filter order, then those of connections. */
+export function gatewayPlugins(gateway: GatewayModel, model: Model, options: PluginOptions): Plugin[] {
+  const http = gateway.sockets.some(({ protocol }) => speaksHttp(protocol));
+  return [...(http ? httpPlugins(gateway, model, options) : []), ...tcpPlugins(gateway, model, options)];
+}
+
 /**
- * The plugins of one Gateway, in filter order. Telemetry comes first when it stands alone: first on the way in is last
+ * The plugins of one Gateway's requests, in filter order. Telemetry comes first when it stands alone: first on the way in is last
  * on the way out, so it sees every answer, local replies of the others and their header changes included.
  */
-export function gatewayPlugins(gateway: GatewayModel, model: Model, options: PluginOptions): Plugin[] {
+function httpPlugins(gateway: GatewayModel, model: Model, options: PluginOptions): Plugin[] {
   const rules = rulesOf(gateway);
   const { identity } = options;
   const parts: [PluginKind, Config | undefined][] = [
@@ -52,42 +68,81 @@ export function gatewayPlugins(gateway: GatewayModel, model: Model, options: Plu
   const present = parts.filter((part): part is [PluginKind, Config] => part[1] !== undefined);
   if (present.length === 0) return [];
   const signed = options.signing !== undefined;
+  const custom = providersOf(gateway, model, options.rootNamespace).length > 0 ? { custom: true as const } : {};
   const name = (kind: PluginKind): string => `selvedge.${kind}.${gateway.resource.namespace}.${gateway.resource.name}`;
   if (options.modules === "separate") {
-    return present.map(([kind, config]) => ({ kind, name: name(kind), json: compact({ ...config, identity }), signed }));
+    return present.map(([kind, config]) => ({ kind, name: name(kind), json: compact({ ...config, identity }), signed, ...(kind === "authz" ? custom : {}) }));
   }
   const order: PluginKind[] = ["authz", "canary", "telemetry"];
   const fused = Object.fromEntries(present.sort(([a], [b]) => order.indexOf(a) - order.indexOf(b)));
-  return [{ kind: "edge", name: name("edge"), json: compact({ ...fused, identity }), signed }];
+  return [{ kind: "edge", name: name("edge"), json: compact({ ...fused, identity }), signed, ...custom }];
+}
+
+/** One plugin for each listener that connections to guarded backends come in by; they share a VM. */
+function tcpPlugins(gateway: GatewayModel, model: Model, options: PluginOptions): Plugin[] {
+  const vm = `selvedge.tcp.${gateway.resource.namespace}.${gateway.resource.name}`;
+  return tcpListeners(gateway).flatMap(({ listener, route }): Plugin[] => {
+    const arm = route.arms[0];
+    if (!arm) return [];
+    const subject = tcpSubject(route.resource, arm.backend);
+    const policies = attached(gateway, [subject], model, options).filter((policy) => providerOf(policy) === undefined);
+    if (policies.length === 0) return [];
+    const { identity, directAddress } = options.connection;
+    const json = compact({ protocol: "tcp", ...policyPart(gateway, subject, { ...options, directAddress }), logDenials: options.logDenials, policies: policies.map(policyConfig), identity });
+    return [{ kind: "authz", name: `${vm}.${listener.name}`, vm, json, tcp: true, listener: listener.name }];
+  });
+}
+
+/** The policies that hold for the Gateway itself or for what is behind it. */
+function attached(gateway: GatewayModel, subjects: Subject[], model: Model, { rootNamespace }: PluginOptions): Resource<"AuthorizationPolicy">[] {
+  return model.policies
+    .filter((policy) => attachesToGateway(policy, gateway, rootNamespace) || subjects.some((subject) => attaches(policy, subject, rootNamespace)))
+    .sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+/** Filter state by which the authz filter tells providers which requests are theirs; Envoy puts `wasm.` before it. */
+export const CUSTOM_KEY = "selvedge_custom";
+
+/** Names of the providers to which policies of this Gateway hand requests over. */
+export function providersOf(gateway: GatewayModel, model: Model, rootNamespace: string): string[] {
+  const rules = rulesOf(gateway);
+  const subjects = resolveWorkloads(rules, model.policies, rootNamespace, new Report());
+  const those = model.policies.filter((policy) => attachesToGateway(policy, gateway, rootNamespace) || subjects.some((each) => attaches(policy, each, rootNamespace)));
+  return [...new Set(those.flatMap((policy) => providerOf(policy) ?? []))].sort();
 }
 
 function authzConfig(gateway: GatewayModel, rules: RuleModel[], model: Model, options: PluginOptions): Config | undefined {
   const workloads = resolveWorkloads(rules, model.policies, options.rootNamespace, new Report());
   const self = gatewaySubject(gateway);
-  const policies = model.policies
-    .filter(
-      (policy) =>
-        attachesToGateway(policy, gateway, options.rootNamespace) ||
-        [self, ...workloads].some((subject) => attaches(policy, subject, options.rootNamespace)),
-    )
-    .sort((a, b) => (a.id < b.id ? -1 : 1));
+  const policies = attached(gateway, [self, ...workloads], model, options);
   if (policies.length === 0 && !options.signing) return undefined;
+  const providers = providersOf(gateway, model, options.rootNamespace);
   const config: Config = {
-    namespace: self.namespace,
-    labels: self.labels,
-    rootNamespace: options.rootNamespace,
-    trustDomain: options.trustDomain,
-    trustDomainAliases: options.trustDomainAliases,
-    directAddress: options.directAddress,
-    gateway: { namespace: self.namespace, labels: self.labels, targets: self.targets },
+    ...policyPart(gateway, { ...self, targets: [] }, options),
     denial: options.denial ? { ...options.denial } : undefined,
     logDenials: options.logDenials,
     strictPaths: options.strictPaths,
+    custom: providers.length > 0 ? { filterState: CUSTOM_KEY, providers } : undefined,
     workloads: workloads.map(workloadConfig),
     policies: policies.map(policyConfig),
   };
   if (!options.signing) return config;
   return mountedPart(config, audienceOf(options.signing.node, gateway.resource.id, model.gateways.length), options.signing);
+}
+
+/** What policies attach to, for the destination that stands for the node. */
+function policyPart(gateway: GatewayModel, node: Subject, options: PluginOptions): Config {
+  const self = gatewaySubject(gateway);
+  return {
+    namespace: node.namespace,
+    labels: node.labels,
+    targets: node.targets.length > 0 ? node.targets : undefined,
+    rootNamespace: options.rootNamespace,
+    trustDomain: options.trustDomain,
+    trustDomainAliases: options.trustDomainAliases,
+    directAddress: options.directAddress,
+    gateway: { namespace: self.namespace, labels: self.labels, targets: self.targets },
+  };
 }
 
 function workloadConfig({ name, namespace, labels, targets, routes }: Workload): Config {

@@ -1,6 +1,6 @@
 /** Path replacement of URLRewrite and RequestRedirect, by the table in Gateway API's HTTPPathModifier. */
 import { trimPrefix } from "../precedence.ts";
-import type { PathChange } from "../resolve/model.ts";
+import type { PathChange, Protocol } from "../resolve/model.ts";
 import type { RequestRedirect, RouteMatch } from "../schema/httproute.ts";
 import type { Config } from "./config.ts";
 
@@ -25,7 +25,7 @@ function replacePrefix(replacement: string, match: RouteMatch): Config {
 const DEFAULT_PORT = { http: 80, https: 443 };
 
 /** envoy.config.route.v3.RedirectAction. The listener tells what the client used where the filter doesn't say. */
-export function redirectAction(redirect: RequestRedirect, match: RouteMatch, listener: { protocol: "HTTP" | "HTTPS"; port: number }): Config {
+export function redirectAction(redirect: RequestRedirect, match: RouteMatch, listener: { protocol: Protocol; port: number }): Config {
   const scheme = redirect.scheme ?? (listener.protocol === "HTTPS" ? "https" : "http");
   const port = redirect.port ?? (redirect.scheme ? DEFAULT_PORT[redirect.scheme] : listener.port);
   // The Host header brings the listener's port along: it must go where another one, even a default one, is meant.

@@ -18,15 +18,24 @@ const OF_A_SOURCE = ["proxy_http_call", "proxy_on_http_call_response", "proxy_ge
 /** What it needs for bundles only. */
 const OF_BUNDLES = ["proxy_get_shared_data", "proxy_set_shared_data", "proxy_set_tick_period_milliseconds", "proxy_on_tick"];
 
+/** What the authz filter needs of requests, of connections, and to hand over to a provider. */
+const OF_REQUESTS = ["proxy_on_request_headers", "proxy_get_header_map_pairs", "proxy_send_local_response", "proxy_set_property"];
+const OF_CONNECTIONS = ["proxy_on_new_connection", "proxy_on_downstream_data", "proxy_on_upstream_data", "proxy_close_stream"];
+
 /** The capabilities that a module has use for with its configuration. */
-export function usedCapabilities(kind: string, capabilities: readonly string[], signing: boolean): string[] {
+export function usedCapabilities(kind: string, capabilities: readonly string[], { signed = false, custom = false, tcp = false }: { signed?: boolean; custom?: boolean; tcp?: boolean }): string[] {
   if (kind !== "authz" && kind !== "edge") return [...capabilities];
-  const idle = new Set([...OF_A_SOURCE, ...(signing ? [] : OF_BUNDLES)]);
+  const idle = new Set([
+    ...OF_A_SOURCE,
+    ...(signed ? [] : OF_BUNDLES),
+    ...(tcp ? OF_REQUESTS : OF_CONNECTIONS),
+    ...(custom || kind === "edge" ? [] : ["proxy_set_property"]),
+  ]);
   return capabilities.filter((name) => !idle.has(name));
 }
 
 /** How this node's Envoy tells the filter about peers, and how it answers. Everything else decides, so it is signed. */
-const OF_THE_NODE: ReadonlySet<string> = new Set(["identity", "directAddress", "denial", "logDenials", "strictPaths"]);
+const OF_THE_NODE: ReadonlySet<string> = new Set(["identity", "directAddress", "denial", "logDenials", "strictPaths", "custom", "protocol"]);
 
 /** Whom a bundle for this Gateway names: the node; and the Gateway where it is one of several, so that bundles can't be swapped. */
 export function audienceOf(node: string, gateway: string, gateways: number): string {

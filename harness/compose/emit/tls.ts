@@ -5,14 +5,14 @@ import type { Files } from "./files.ts";
 
 const MINIMUM = "TLSv1_2";
 
-export function downstreamTls(tls: ListenerTls, files: Files): Config {
+export function downstreamTls(tls: ListenerTls, files: Files, alpn?: string[]): Config {
   const mutual = tls.clientAuthorities.length > 0;
   return {
     name: "envoy.transport_sockets.tls",
     typed_config: typed("envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext", {
       common_tls_context: {
         tls_params: { tls_minimum_protocol_version: MINIMUM },
-        alpn_protocols: ["h2", "http/1.1"],
+        alpn_protocols: alpn,
         tls_certificates: tls.certificates.map((pair) => certificate(pair, files)),
         validation_context: mutual ? { trusted_ca: authorities(tls.clientAuthorities, files) } : undefined,
       },
@@ -21,15 +21,15 @@ export function downstreamTls(tls: ListenerTls, files: Files): Config {
   };
 }
 
-/** `protocol`: the ALPN name of what the cluster speaks. */
-export function upstreamTls(tls: UpstreamTls, client: KeyPair | undefined, protocol: "h2" | "http/1.1", files: Files): Config {
+/** `protocol`: the ALPN name of what the cluster speaks, if it has one. */
+export function upstreamTls(tls: UpstreamTls, client: KeyPair | undefined, protocol: "h2" | "http/1.1" | undefined, files: Files): Config {
   const names = tls.subjectAltNames.length > 0 ? tls.subjectAltNames : [{ type: "DNS" as const, value: tls.sni }];
   return {
     name: "envoy.transport_sockets.tls",
     typed_config: typed("envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", {
       common_tls_context: {
         tls_params: { tls_minimum_protocol_version: MINIMUM, tls_maximum_protocol_version: "TLSv1_3" },
-        alpn_protocols: [protocol],
+        alpn_protocols: protocol && [protocol],
         tls_certificates: client ? [certificate(client, files)] : undefined,
         validation_context: {
           trusted_ca: authorities(tls.authorities, files),

@@ -4,9 +4,9 @@ import type { Plugin } from "./plugins.ts";
 import { usedCapabilities } from "./signing.ts";
 import { atLeast, type EnvoyVersion } from "./version.ts";
 
-/** envoy.extensions.filters.http.wasm.v3.Wasm, with everything that decides about safety written out. */
+/** envoy.extensions.filters.http.wasm.v3.Wasm, or the network filter of the same shape, with everything that decides about safety written out. */
 export function wasmFilter(plugin: Plugin, capabilities: string[], file: string, version: EnvoyVersion): Config {
-  const used = usedCapabilities(plugin.kind, capabilities, plugin.signed ?? false);
+  const used = usedCapabilities(plugin.kind, capabilities, plugin);
   const closed = plugin.kind !== "telemetry";
   const restriction: Config | undefined =
     // An empty list would mean no restriction at all, so that it is never written.
@@ -14,7 +14,7 @@ export function wasmFilter(plugin: Plugin, capabilities: string[], file: string,
   const perVm = atLeast(version, 1, 40);
   return {
     name: plugin.name,
-    typed_config: typed("envoy.extensions.filters.http.wasm.v3.Wasm", {
+    typed_config: typed(`envoy.extensions.filters.${plugin.tcp ? "network" : "http"}.wasm.v3.Wasm`, {
       config: {
         name: plugin.name,
         root_id: plugin.kind,
@@ -22,7 +22,7 @@ export function wasmFilter(plugin: Plugin, capabilities: string[], file: string,
         failure_policy: closed ? "FAIL_RELOAD" : "FAIL_OPEN",
         reload_config: closed ? { backoff: { base_interval: "1s" } } : undefined,
         vm_config: {
-          vm_id: plugin.name,
+          vm_id: plugin.vm ?? plugin.name,
           runtime: "envoy.wasm.runtime.v8",
           code: { local: { filename: file } },
           capability_restriction_config: perVm ? restriction : undefined,

@@ -28,6 +28,7 @@ export type Attaching = Resource<"AuthorizationPolicy"> | Resource<"RequestAuthe
 const TARGETS: Record<string, string> = {
   Gateway: GATEWAY_GROUP,
   HTTPRoute: GATEWAY_GROUP,
+  TCPRoute: GATEWAY_GROUP,
   Backend: BACKEND_GROUP,
   Service: "",
 };
@@ -104,6 +105,11 @@ function matchesSelector(policy: Attachable, labels: Record<string, string>): bo
 export function armSubject(rule: RuleModel, arm: ArmModel): Subject {
   const { name, namespace, labels } = arm.backend;
   return { namespace, labels, targets: [`Backend/${name}`, `Service/${name}`, `HTTPRoute/${rule.route.name}`] };
+}
+
+/** The destination that a backend of a TCPRoute is. */
+export function tcpSubject(route: Resource<"TCPRoute">, { name, namespace, labels }: Resource<"Backend">): Subject {
+  return { namespace, labels, targets: [`Backend/${name}`, `Service/${name}`, `TCPRoute/${route.name}`] };
 }
 
 const NAME_LABELS = ["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"];

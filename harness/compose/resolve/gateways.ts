@@ -6,7 +6,7 @@ import type { GatewayListener, GatewaySpec } from "../schema/gateway.ts";
 import { BACKEND_GROUP, GATEWAY_GROUP } from "../schema/kinds.ts";
 import type { Path } from "../source.ts";
 import type { Certificates } from "./certificates.ts";
-import type { GatewayModel, ListenerModel, ListenerTls, Pem, Socket } from "./model.ts";
+import { speaksHttp, type GatewayModel, type ListenerModel, type ListenerTls, type Pem, type Socket } from "./model.ts";
 
 export const GATEWAY_NAME_LABEL = "gateway.networking.k8s.io/gateway-name";
 
@@ -119,12 +119,16 @@ function listenerTls(
   certificates: Certificates,
   report: Report,
 ): ListenerTls | undefined {
-  if (listener.protocol === "HTTP") {
-    if (listener.tls) report.error("wrong-value", gateway, [...path, "tls"], "an HTTP listener takes no tls", { fix: "use protocol: HTTPS", part: "key" });
+  const { protocol } = listener;
+  if (protocol === "TCP" && listener.hostname !== undefined) {
+    report.error("wrong-value", gateway, [...path, "hostname"], "a TCP listener takes no hostname: nothing tells it", { fix: "use protocol: TLS", part: "key" });
+  }
+  if (protocol === "HTTP" || protocol === "TCP") {
+    if (listener.tls) report.error("wrong-value", gateway, [...path, "tls"], `${protocol === "HTTP" ? "an HTTP" : "a TCP"} listener takes no tls`, { fix: `use protocol: ${protocol === "HTTP" ? "HTTPS" : "TLS"}`, part: "key" });
     return undefined;
   }
   if (!listener.tls) {
-    report.error("missing-field", gateway, path, `the HTTPS listener ${listener.name} lacks the field \`tls\``, { expected: "tls.certificateRefs" });
+    report.error("missing-field", gateway, path, `the ${protocol} listener ${listener.name} lacks the field \`tls\``, { expected: "tls.certificateRefs" });
     return undefined;
   }
   const pairs = listener.tls.certificateRefs.flatMap(
@@ -150,11 +154,12 @@ function clientValidation(spec: GatewaySpec, listener: GatewayListener, path: Pa
 }
 
 function checkAllowedKinds(gateway: Resource<"Gateway">, listener: GatewayListener, path: Path, report: Report): void {
+  const route = speaksHttp(listener.protocol) ? "HTTPRoute" : "TCPRoute";
   (listener.allowedRoutes?.kinds ?? []).forEach(({ kind, group }, i) => {
-    if (kind !== "HTTPRoute" || (group ?? GATEWAY_GROUP) !== GATEWAY_GROUP) {
-      report.error("reference-unsupported", gateway, [...path, "allowedRoutes", "kinds", i], "only HTTPRoutes attach to a listener here", {
+    if (kind !== route || (group ?? GATEWAY_GROUP) !== GATEWAY_GROUP) {
+      report.error("reference-unsupported", gateway, [...path, "allowedRoutes", "kinds", i], `only ${route}s attach to a listener with protocol ${listener.protocol}`, {
         found: `${group ?? GATEWAY_GROUP}/${kind}`,
-        expected: "kind: HTTPRoute",
+        expected: `kind: ${route}`,
         ...(group === BACKEND_GROUP ? { fix: "remove the group" } : {}),
       });
     }

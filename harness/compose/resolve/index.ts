@@ -2,7 +2,7 @@
 import { checkAuthorization } from "../check/authorization.ts";
 import { ofKind, type Policies } from "../load.ts";
 import type { Report } from "../report.ts";
-import { armSubject, attaches, attachesToGateway, checkTargets, gatewaySubject, resolveWorkloads } from "./attachment.ts";
+import { armSubject, attaches, attachesToGateway, checkTargets, gatewaySubject, resolveWorkloads, tcpSubject, workloadName } from "./attachment.ts";
 import { checkAuthentications } from "../check/authentication.ts";
 import { resolveAuthentications } from "./authentication.ts";
 import { Backends, resolveUpstreamTls } from "./backends.ts";
@@ -10,7 +10,9 @@ import { resolveRollouts } from "./canary.ts";
 import { Certificates } from "./certificates.ts";
 import { refusePortClashes, resolveGateway, type Occupied } from "./gateways.ts";
 import type { GatewayModel, Model, RuleModel } from "./model.ts";
+import { checkProviders, refuseConnections, refuseSeveral, resolveProviders } from "./providers.ts";
 import { attachRoute, resolveRoute, warnShadowed } from "./routes.ts";
+import { attachTcpRoute, checkTcp, tcpListeners } from "./tcp.ts";
 import { resolveTelemetry } from "./telemetry.ts";
 
 export interface ResolveOptions {
@@ -40,10 +42,11 @@ export function resolvePolicies(policies: Policies, options: ResolveOptions, rep
   const routes = ofKind(policies, "HTTPRoute").map((route) => resolveRoute(route, backends, report));
   for (const route of routes) attachRoute(route, gateways, report);
   warnShadowed(gateways, report);
+  for (const route of ofKind(policies, "TCPRoute")) attachTcpRoute(route, gateways, backends, report);
   resolveRollouts(ofKind(policies, "CanaryPolicy"), routes, report);
   resolveTelemetry(ofKind(policies, "Telemetry"), gateways, options.rootNamespace, report);
   const authentications = resolveAuthentications(ofKind(policies, "RequestAuthentication"), options, report);
-  const model: Model = { gateways, upstreamTls, policies: ofKind(policies, "AuthorizationPolicy"), authentications };
+  const model: Model = { gateways, upstreamTls, policies: ofKind(policies, "AuthorizationPolicy"), authentications, providers: resolveProviders(ofKind(policies, "ExtensionProvider"), backends, report) };
   checkPolicies(model, policies, options, report);
   return model;
 }
@@ -64,8 +67,10 @@ function checkPolicies(model: Model, policies: Policies, options: ResolveOptions
   const exists = (target: string): boolean => known.has(target.startsWith("Service ") ? `Backend ${target.slice(8)}` : target);
   for (const policy of model.policies) {
     checkAuthorization(policy, report);
-    checkTargets(policy, ["Gateway", "HTTPRoute", "Backend", "Service"], exists, report);
+    checkTargets(policy, ["Gateway", "HTTPRoute", "TCPRoute", "Backend", "Service"], exists, report);
   }
+  checkProviders(model.policies, model.providers, ofKind(policies, "ExtensionProvider").map(({ name }) => name), report);
+  checkTcp(model.gateways, model.policies, options.rootNamespace, report);
   for (const { resource } of model.authentications) checkTargets(resource, ["Gateway", "HTTPRoute", "Backend", "Service"], exists, report);
   checkAuthentications(model, options.rootNamespace, report);
   const used = new Set<unknown>();
@@ -73,7 +78,10 @@ function checkPolicies(model: Model, policies: Policies, options: ResolveOptions
   for (const gateway of model.gateways) {
     const rules = rulesOf(gateway);
     const workloads = resolveWorkloads(rules, [...model.policies, ...model.authentications.map(({ resource }) => resource)], options.rootNamespace, report);
-    const arms = rules.flatMap((rule) => rule.arms.map((arm) => armSubject(rule, arm)));
+    const connections = tcpListeners(gateway).flatMap(({ route }) => route.arms.map((arm) => ({ ...arm, subject: tcpSubject(route.resource, arm.backend) })));
+    const arms = [...rules.flatMap((rule) => rule.arms.map((arm) => armSubject(rule, arm))), ...connections.map(({ subject }) => subject)];
+    refuseConnections(connections, model, options.rootNamespace, report);
+    refuseSeveral(gateway, workloads, model.policies, options.rootNamespace, report);
     for (const policy of model.policies) {
       const subjects = [gatewaySubject(gateway), ...arms];
       if (attachesToGateway(policy, gateway, options.rootNamespace) || subjects.some((each) => attaches(policy, each, options.rootNamespace))) used.add(policy);
@@ -81,6 +89,12 @@ function checkPolicies(model: Model, policies: Policies, options: ResolveOptions
     const guarded = model.policies.some((policy) => attachesToGateway(policy, gateway, options.rootNamespace));
     for (const workload of workloads) {
       if (!guarded && !model.policies.some((policy) => attaches(policy, workload, options.rootNamespace))) unprotected.add(workload.name);
+    }
+    for (const { backend, subject } of connections) {
+      if (guarded || model.policies.some((policy) => attaches(policy, subject, options.rootNamespace))) continue;
+      report.warn("workload-unprotected", backend, ["metadata", "name"], `no AuthorizationPolicy attaches to ${backend.namespace}/${workloadName(backend)}: everyone who reaches the listener may connect`, {
+        fix: `add an AuthorizationPolicy with an empty spec to namespace ${backend.namespace}: it allows nothing, and others then allow`,
+      });
     }
     for (const rule of rules) {
       const arm = rule.arms[0];

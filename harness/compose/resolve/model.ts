@@ -1,5 +1,6 @@
 /** What the policies mean together: the input of emission. Plain data; references are resolved, defaults filled in. */
 import type { Resource } from "../load.ts";
+import type { GrpcProvider, HttpProvider } from "../schema/provider.ts";
 import type { StickyKey } from "../schema/canary.ts";
 import type { JwtRule } from "../schema/request-authentication.ts";
 import type { RequestRedirect, RouteMatch } from "../schema/httproute.ts";
@@ -24,6 +25,8 @@ export interface ListenerModel {
   hostname: string;
   tls?: ListenerTls;
   attached: AttachedRoute[];
+  /** Of a TCP or TLS listener, which has no HTTP routes. */
+  tcp?: TcpRouteModel;
 }
 
 export interface AttachedRoute {
@@ -32,12 +35,16 @@ export interface AttachedRoute {
   hosts: { own: string; effective: string }[];
 }
 
+export type Protocol = "HTTP" | "HTTPS" | "TCP" | "TLS";
+
+export const speaksHttp = (protocol: Protocol): boolean => protocol.startsWith("HTTP");
+
 /** One address and port: one Envoy listener. */
 export interface Socket {
   name: string;
   addresses: string[];
   port: number;
-  protocol: "HTTP" | "HTTPS";
+  protocol: Protocol;
   listeners: ListenerModel[];
 }
 
@@ -58,6 +65,23 @@ export interface RouteModel {
   resource: Resource<"HTTPRoute">;
   hostnames: string[];
   rules: RuleModel[];
+}
+
+export interface TcpRouteModel {
+  resource: Resource<"TCPRoute">;
+  /** Those that get connections. */
+  arms: { backend: Resource<"Backend">; weight: number }[];
+}
+
+/** An external authorizer. */
+export interface Provider {
+  resource: Resource<"ExtensionProvider">;
+  /** As CUSTOM policies call it. */
+  name: string;
+  backend: Resource<"Backend">;
+  /** One of the two. */
+  grpc?: GrpcProvider;
+  http?: HttpProvider;
 }
 
 export interface HeaderChanges {
@@ -127,6 +151,8 @@ export interface Model {
   upstreamTls: Map<string, UpstreamTls>;
   policies: Resource<"AuthorizationPolicy">[];
   authentications: Authentication[];
+  /** By name. */
+  providers: Map<string, Provider>;
 }
 
 /** A RequestAuthentication. */

@@ -8,7 +8,7 @@ import type { RouteParentRef } from "../schema/httproute.ts";
 import { GATEWAY_GROUP } from "../schema/kinds.ts";
 import type { Path } from "../source.ts";
 import type { Backends } from "./backends.ts";
-import type { GatewayModel, ListenerModel, RouteModel } from "./model.ts";
+import { speaksHttp, type GatewayModel, type ListenerModel, type RouteModel } from "./model.ts";
 import { resolveRule } from "./rules.ts";
 
 export function resolveRoute(route: Resource<"HTTPRoute">, backends: Backends, report: Report): RouteModel {
@@ -38,10 +38,28 @@ export function attachRoute(model: RouteModel, gateways: GatewayModel[], report:
 }
 
 function attachTo(ref: RouteParentRef, path: Path, model: RouteModel, gateways: GatewayModel[], report: Report): void {
-  const route = model.resource;
+  const { gateway, allowed } = reachedBy(ref, path, model.resource, gateways, report) ?? {};
+  if (!gateway || !allowed) return;
+  const attached = allowed.filter((each) => attachToListener(model, listenerModel(gateway, each)));
+  if (attached.length === 0) {
+    report.error("route-hostname-mismatch", model.resource, model.resource.spec.hostnames ? ["spec", "hostnames"] : path, "no host name of this route is one of the listener's", {
+      found: model.hostnames.join(", "),
+      expected: allowed.map((each) => each.hostname ?? "*").join(", "),
+    });
+  }
+}
+
+/** The listeners that a parentRef reaches, that speak what the route is about, and that let it in. Reports why there are none. */
+export function reachedBy(
+  ref: RouteParentRef,
+  path: Path,
+  route: Resource<"HTTPRoute"> | Resource<"TCPRoute">,
+  gateways: GatewayModel[],
+  report: Report,
+): { gateway: GatewayModel; allowed: GatewayListener[] } | undefined {
   if ((ref.kind ?? "Gateway") !== "Gateway" || (ref.group ?? GATEWAY_GROUP) !== GATEWAY_GROUP) {
     report.error("reference-unsupported", route, path, "a route attaches to a Gateway", { found: `${ref.group ?? GATEWAY_GROUP}/${ref.kind ?? "Gateway"}` });
-    return;
+    return undefined;
   }
   const id = `${ref.namespace ?? route.namespace}/${ref.name}`;
   const gateway = gateways.find((each) => each.resource.id === id);
@@ -52,7 +70,7 @@ function attachTo(ref: RouteParentRef, path: Path, model: RouteModel, gateways: 
       ...(known.length > 0 ? { expected: `one of ${known.join(", ")}` } : {}),
       fix: close ? `did you mean ${close}?` : "a parentRef without namespace looks in the route's own",
     });
-    return;
+    return undefined;
   }
   const spec = gateway.resource.spec.listeners;
   let listeners = spec.filter((each) => ref.sectionName === undefined || each.name === ref.sectionName);
@@ -60,27 +78,27 @@ function attachTo(ref: RouteParentRef, path: Path, model: RouteModel, gateways: 
     report.error("route-parent-missing", route, [...path, "sectionName"], `Gateway ${id} has no listener ${ref.sectionName}`, {
       expected: `one of ${spec.map((each) => each.name).join(", ")}`,
     });
-    return;
+    return undefined;
   }
   listeners = listeners.filter((each) => ref.port === undefined || each.port === ref.port);
   if (listeners.length === 0) {
     report.error("route-parent-missing", route, [...path, "port"], `Gateway ${id} has no such listener on port ${ref.port}`);
-    return;
+    return undefined;
+  }
+  const http = route.kind === "HTTPRoute";
+  listeners = listeners.filter((each) => speaksHttp(each.protocol) === http);
+  if (listeners.length === 0) {
+    report.error("route-not-allowed", route, path, `no listener of Gateway ${id} that this reaches takes ${route.kind}s`, { expected: http ? "one with protocol HTTP or HTTPS" : "one with protocol TCP or TLS" });
+    return undefined;
   }
   const allowed = listeners.filter((each) => allows(each, gateway, route, report));
   if (allowed.length === 0) {
     report.error("route-not-allowed", route, path, `Gateway ${id} lets no route of namespace ${route.namespace} in`, {
       fix: "set allowedRoutes.namespaces.from of the listener to All, or a Selector",
     });
-    return;
+    return undefined;
   }
-  const attached = allowed.filter((each) => attachToListener(model, find(gateway, each)));
-  if (attached.length === 0) {
-    report.error("route-hostname-mismatch", route, route.spec.hostnames ? ["spec", "hostnames"] : path, "no host name of this route is one of the listener's", {
-      found: model.hostnames.join(", "),
-      expected: allowed.map((each) => each.hostname ?? "*").join(", "),
-    });
-  }
+  return { gateway, allowed };
 }
 
 function attachToListener(model: RouteModel, listener: ListenerModel | undefined): boolean {
@@ -94,14 +112,15 @@ function attachToListener(model: RouteModel, listener: ListenerModel | undefined
   return hosts.length > 0;
 }
 
-function find(gateway: GatewayModel, listener: GatewayListener): ListenerModel | undefined {
+/** Undefined where the listener was refused: that has been reported. */
+export function listenerModel(gateway: GatewayModel, listener: GatewayListener): ListenerModel | undefined {
   return gateway.sockets
     .find((socket) => socket.port === listener.port)
     ?.listeners.find((each) => each.name === listener.name && each.hostname === (listener.hostname ?? "*"));
 }
 
 /** allowedRoutes.namespaces; a selector sees the one label that every namespace has, its name. */
-function allows(listener: GatewayListener, gateway: GatewayModel, route: Resource<"HTTPRoute">, report: Report): boolean {
+function allows(listener: GatewayListener, gateway: GatewayModel, route: Resource<"HTTPRoute"> | Resource<"TCPRoute">, report: Report): boolean {
   const { from = "Same", selector } = listener.allowedRoutes?.namespaces ?? {};
   switch (from) {
     case "All":

@@ -56,8 +56,8 @@ export const Listener = closed({
   name: ObjectName,
   hostname: optional(Hostname),
   port: Port,
-  protocol: Type.Union([Type.Literal("HTTP"), Type.Literal("HTTPS")], {
-    expected: "HTTP or HTTPS (TLS, TCP and UDP listeners are not supported)",
+  protocol: Type.Union([Type.Literal("HTTP"), Type.Literal("HTTPS"), Type.Literal("TCP"), Type.Literal("TLS")], {
+    expected: "HTTP, HTTPS, TCP or TLS (UDP listeners are not supported)",
   }),
   tls: optional(ListenerTls),
   allowedRoutes: optional(AllowedRoutes),

@@ -69,7 +69,7 @@ const RequestRedirect = closed({
 const UrlRewrite = closed({ hostname: optional(PreciseHostname), path: optional(PathModifier) });
 
 /** `kind` defaults to Service upstream; there are none on a node, which the resolver says. */
-const backendRefFields = {
+export const BackendReference = {
   group: optional(Type.String()),
   kind: optional(Type.String()),
   name: ObjectName,
@@ -78,7 +78,7 @@ const backendRefFields = {
 };
 
 const RequestMirror = closed({
-  backendRef: closed(backendRefFields),
+  backendRef: closed(BackendReference),
   percent: optional(Type.Integer({ minimum: 0, maximum: 100 })),
   fraction: optional(
     closed({ numerator: Type.Integer({ minimum: 0 }), denominator: optional(Type.Integer({ minimum: 1 })) }),
@@ -103,9 +103,11 @@ const Filter = closed({
   extensionRef: unsupported("extension filters are not supported"),
 });
 
+export const Weight = Type.Integer({ minimum: 0, maximum: 1_000_000, expected: "a weight, 0 to 1000000" });
+
 const BackendRef = closed({
-  ...backendRefFields,
-  weight: optional(Type.Integer({ minimum: 0, maximum: 1_000_000, expected: "a weight, 0 to 1000000" })),
+  ...BackendReference,
+  weight: optional(Weight),
   filters: optional(Type.Array(Filter, { maxItems: 16 })),
 });
 
@@ -127,7 +129,7 @@ const Rule = closed({
   sessionPersistence: unsupported("session persistence is not supported: a CanaryPolicy gives sticky canaries"),
 });
 
-const ParentRef = closed({
+export const ParentRef = closed({
   group: optional(Type.String()),
   kind: optional(Type.String()),
   namespace: optional(NamespaceName),

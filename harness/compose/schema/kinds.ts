@@ -8,7 +8,9 @@ import { resource } from "./common.ts";
 import { GatewaySpec } from "./gateway.ts";
 import { HttpRouteSpec } from "./httproute.ts";
 import { RequestAuthenticationSpec } from "./request-authentication.ts";
+import { ProviderSpec } from "./provider.ts";
 import { ConfigMapResource, SecretResource } from "./secret.ts";
+import { TcpRouteSpec } from "./tcproute.ts";
 import { TelemetrySpec } from "./telemetry.ts";
 
 export const GATEWAY_GROUP = "gateway.networking.k8s.io";
@@ -20,12 +22,14 @@ const kind = <T extends TSchema>(group: string, versions: string[], schema: T) =
 export const KINDS = {
   Gateway: kind(GATEWAY_GROUP, ["v1", "v1beta1"], resource({ spec: GatewaySpec })),
   HTTPRoute: kind(GATEWAY_GROUP, ["v1", "v1beta1"], resource({ spec: HttpRouteSpec })),
+  TCPRoute: kind(GATEWAY_GROUP, ["v1alpha2"], resource({ spec: TcpRouteSpec })),
   BackendTLSPolicy: kind(GATEWAY_GROUP, ["v1", "v1alpha3"], resource({ spec: BackendTlsSpec })),
   Backend: kind(BACKEND_GROUP, ["v1alpha1"], resource({ spec: BackendSpec })),
   AuthorizationPolicy: kind("security.istio.io", ["v1", "v1beta1"], resource({ spec: AuthorizationSpec })),
   RequestAuthentication: kind("security.istio.io", ["v1", "v1beta1"], resource({ spec: RequestAuthenticationSpec })),
   Telemetry: kind("telemetry.istio.io", ["v1", "v1alpha1"], resource({ spec: TelemetrySpec })),
   CanaryPolicy: kind(SELVEDGE_GROUP, ["v1alpha1"], resource({ spec: CanarySpec })),
+  ExtensionProvider: kind(SELVEDGE_GROUP, ["v1alpha1"], resource({ spec: ProviderSpec })),
   Secret: kind("", ["v1"], SecretResource),
   ConfigMap: kind("", ["v1"], ConfigMapResource),
 };

@@ -136,7 +136,7 @@ const labels = fc.dictionary(pick("app", "tier"), pick("x", "y"), { maxKeys: 2 }
 
 const policy = fc.record({
   namespace: fc.option(pick("prod", "dev", "istio-system"), { nil: undefined }),
-  action: pick("ALLOW" as const, "ALLOW" as const, "DENY" as const, undefined),
+  action: pick("ALLOW" as const, "ALLOW" as const, "ALLOW" as const, "DENY" as const, "DENY" as const, "AUDIT" as const, "CUSTOM" as const, undefined),
   rules: fc.oneof({ weight: 6, arbitrary: fc.array(rule, { minLength: 1, maxLength: 3 }) }, { weight: 1, arbitrary: fc.array(rule, { minLength: 11, maxLength: 13 }) }),
   none: fc.nat(20),
   selector: fc.option(labels, { nil: undefined, freq: 1 }),
@@ -144,6 +144,7 @@ const policy = fc.record({
 });
 
 export const configurations: fc.Arbitrary<Configuration> = fc.record({
+  protocol: pick("http" as const, "http" as const, "tcp" as const, undefined),
   namespace: pick("prod", "dev", undefined),
   labels,
   rootNamespace: pick(undefined, "prod"),
@@ -158,11 +159,12 @@ export const configurations: fc.Arbitrary<Configuration> = fc.record({
     metadata: {
       name: ["a", "a-b", "a.b", "ab", "b", "a0", "z", "0"][index]!,
       ...(ns && { namespace: ns }),
-      ...(dryRun === 0 && { annotations: { "istio.io/dry-run": "true", other: "x" } }),
+      ...(dryRun === 0 && action !== "AUDIT" && action !== "CUSTOM" && { annotations: { "istio.io/dry-run": "true", other: "x" } }),
     },
     spec: {
       ...(action && { action }),
-      ...(none === 0 && action !== "DENY" ? {} : { rules }),
+      ...(none === 0 && (action ?? "ALLOW") === "ALLOW" ? {} : { rules }),
+      ...(action === "CUSTOM" && { provider: { name: "ext" } }),
       ...(selector && { selector: { matchLabels: selector } }),
     },
   })),

@@ -37,6 +37,9 @@ export interface Decision {
   rule: string;
   /** What the policies on trial alone say; undefined where there are none. */
   dryRunAllowed?: boolean;
+  /** The AUDIT and the CUSTOM rule that matched, if any. */
+  audited?: string;
+  handedOver?: string;
 }
 
 interface Exports extends Record<string, unknown> {
@@ -50,6 +53,8 @@ interface Exports extends Record<string, unknown> {
   port(value: number): void;
   decide(pairs: number, bytes: number): number;
   decisive(): number;
+  audited(): number;
+  handedOver(): number;
   parseIp(at: number, bytes: number): number;
   template(at: number, bytes: number, path: number, pathBytes: number): number;
   claimSources(): number;
@@ -142,7 +147,8 @@ export class Core {
     }
     const result = exports.decide(start, at - start);
     const rule = exports.__getString(exports.decisive());
-    const decision: Decision = { allowed: (result & 1) !== 0, rule };
+    const [audited, handedOver] = [exports.__getString(exports.audited()), exports.__getString(exports.handedOver())];
+    const decision: Decision = { allowed: (result & 1) !== 0, rule, ...(audited && { audited }), ...(handedOver && { handedOver }) };
     if (result & 4) decision.dryRunAllowed = (result & 2) !== 0;
     return decision;
   }

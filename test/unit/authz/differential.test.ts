@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { beforeAll, expect, test } from "vitest";
 import { configurations, requests } from "./arbitraries.ts";
 import { Core } from "./core.ts";
-import { decide } from "./oracle.ts";
+import { decide, matchOf } from "./oracle.ts";
 
 let core: Core;
 beforeAll(async () => {
@@ -14,8 +14,9 @@ test("the index decides as the plain evaluator does, and names the same rule", (
     fc.property(configurations, fc.array(requests, { minLength: 1, maxLength: 30, size: "max" }), (configuration, list) => {
       expect(core.configure(configuration)).toBe("");
       for (const request of list) {
-        const { allowed, rule, dryRunAllowed } = core.decide(request);
+        const { allowed, rule, dryRunAllowed, audited, handedOver } = core.decide(request);
         expect({ request, allowed, rule }).toEqual({ request, ...decide(configuration, request) });
+        expect({ request, audited, handedOver }).toEqual({ request, audited: matchOf(configuration, request, "AUDIT"), handedOver: matchOf(configuration, request, "CUSTOM") });
         if (dryRunAllowed !== undefined) expect({ request, dryRunAllowed }).toEqual({ request, dryRunAllowed: decide(configuration, request, true).allowed });
       }
     }),

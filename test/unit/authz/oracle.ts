@@ -18,9 +18,10 @@ export interface Condition { key: string; values?: Values; notValues?: Values }
 export interface Rule { from?: { source: Source }[]; to?: { operation: Operation }[]; when?: Condition[] }
 export interface Policy {
   metadata: { name: string; namespace?: string; annotations?: Record<string, string> };
-  spec: { selector?: { matchLabels: Record<string, string> }; action?: "ALLOW" | "DENY"; rules?: Rule[] };
+  spec: { selector?: { matchLabels: Record<string, string> }; action?: "ALLOW" | "DENY" | "AUDIT" | "CUSTOM"; provider?: { name: string }; rules?: Rule[] };
 }
 export interface Configuration {
+  protocol?: "http" | "tcp";
   namespace?: string; labels?: Record<string, string>; rootNamespace?: string; trustDomain?: string; trustDomainAliases?: string[];
   policies: Policy[];
   workloads?: { name?: string; namespace: string; labels?: Record<string, string>; routes?: string[] }[];
@@ -263,6 +264,32 @@ class Translation {
   }
 }
 
+const HTTP_FIELDS = ["hosts", "methods", "paths", "requestPrincipals"].flatMap((name) => [name, `not${name[0]!.toUpperCase()}${name.slice(1)}`]);
+const isHttpKey = (key: string) => key.startsWith("request.");
+
+/**
+ * istiod's model of a rule for TCP: fields of HTTP make an ALLOW rule fail to be generated, so that it is left out; in a
+ * rule of another action each is ignored by itself. Undefined: left out.
+ */
+export function onTcp(rule: Rule, action: Policy["spec"]["action"]): Rule | undefined {
+  const ofHttp = (fields: object) => HTTP_FIELDS.some((name) => ((fields as Record<string, Values | undefined>)[name] ?? []).length > 0);
+  const http = (rule.from ?? []).some(({ source }) => ofHttp(source)) || (rule.to ?? []).some(({ operation }) => ofHttp(operation)) || (rule.when ?? []).some(({ key }) => isHttpKey(key));
+  if (http && (action ?? "ALLOW") === "ALLOW") return undefined;
+  const keep = <T extends object>(fields: T): T => Object.fromEntries(Object.entries(fields).filter(([name]) => !HTTP_FIELDS.includes(name))) as T;
+  return {
+    ...(rule.from && { from: rule.from.map(({ source }) => ({ source: keep(source) })) }),
+    ...(rule.to && { to: rule.to.map(({ operation }) => ({ operation: keep(operation) })) }),
+    ...(rule.when && { when: rule.when.filter(({ key }) => !isHttpKey(key)) }),
+  };
+}
+
+/** The first rule of an action that decides nothing here, or undefined. */
+export function matchOf(configuration: Configuration, request: Request, action: "AUDIT" | "CUSTOM"): string | undefined {
+  const policies = configuration.policies.filter(({ spec }) => spec.action === action).map((policy) => ({ ...policy, spec: { ...policy.spec, action: "DENY" as const } }));
+  const { allowed, rule } = decide({ ...configuration, policies }, request);
+  return allowed ? undefined : rule;
+}
+
 type Decision = { allowed: boolean; rule: string };
 const deciders = new WeakMap<Configuration, Map<string, (request: Request) => Decision>>();
 
@@ -283,6 +310,7 @@ function deciderFor(configuration: Configuration, index: number, dryRun: boolean
   const workload = configuration.workloads?.[index] ?? { namespace: here, labels: configuration.labels };
   const applying = configuration.policies.filter(({ metadata, spec }) => {
     const ns = metadata.namespace ?? here;
+    if (spec.action === "AUDIT" || spec.action === "CUSTOM") return false;
     // The spellings of Go's strconv.ParseBool.
     if (["1", "t", "T", "TRUE", "true", "True"].includes(metadata.annotations?.["istio.io/dry-run"] ?? "") !== dryRun) return false;
     return (ns === rootNamespace || ns === workload.namespace)
@@ -291,12 +319,15 @@ function deciderFor(configuration: Configuration, index: number, dryRun: boolean
   const rules = applying.flatMap(({ metadata, spec }) => {
     const ns = metadata.namespace ?? here;
     const translation = new Translation([own, ...(configuration.trustDomainAliases ?? [])], ns);
-    return (spec.rules ?? []).map((rule, at) => ({
-      deny: spec.action === "DENY",
-      order: `ns[${ns}]-policy[${metadata.name}]-rule[${at}]`,
-      id: `${ns}/${metadata.name}#${at}`,
-      matches: translation.rule(rule),
-    }));
+    return (spec.rules ?? []).flatMap((written, at) => {
+      const rule = configuration.protocol === "tcp" ? onTcp(written, spec.action) : written;
+      return rule === undefined ? [] : [{
+        deny: spec.action === "DENY",
+        order: `ns[${ns}]-policy[${metadata.name}]-rule[${at}]`,
+        id: `${ns}/${metadata.name}#${at}`,
+        matches: translation.rule(rule),
+      }];
+    });
   }).sort((a, b) => (a.order < b.order ? -1 : 1));
   const restricted = applying.some(({ spec }) => spec.action !== "DENY");
   return (request) => {

@@ -4,7 +4,7 @@
  * what the root namespace says to all, what its namespace says to all, and what is said to it.
  */
 import { ABSENT, View, sameBytes } from "../../../sdk/assembly/bytes";
-import { Layer, Scope } from "../match/records";
+import { Layer, PARTS, Part, Scope } from "../match/records";
 import { Arena } from "../memory/arena";
 import { List, append, holdsText, make, next, textOf } from "../memory/list";
 import { LayerRef, Policy, Target, Workload, makeWorkload } from "../model";
@@ -12,6 +12,8 @@ import { LayerRef, Policy, Target, Workload, makeWorkload } from "../model";
 export class Attachment {
   /** The root namespace, and each namespace of a workload: as workloads that everything in them shares. */
   private readonly namespaces: List = make<List>();
+  /** Position of a CUSTOM policy that names another provider than one for the same workload does, or -1. */
+  clash: i32 = -1;
 
   /**
    * @param workloads the first is the node itself
@@ -36,20 +38,35 @@ export class Attachment {
     if (this.gateway != 0 && !everywhere) this.joinIf(policy, this.gateway);
   }
 
-  /** What applies to a workload, after all policies are attached. */
-  scope(workload: Workload, dryRun: bool): Scope {
-    const scope = changetype<Scope>(this.arena.alloc(offsetof<Scope>()));
-    scope.third = this.count(scope, changetype<usize>(workload), dryRun);
-    if (changetype<usize>(workload) == this.gateway) return scope;
+  /** What applies to a workload, after all policies are attached: the address of a scope for each part, one after the other. */
+  scopes(workload: Workload): usize {
+    const scopes = this.arena.alloc(<usize>PARTS * offsetof<Scope>());
+    const first = changetype<usize>(workload) == this.gateway;
     const root = this.namespace(this.rootNamespace);
     const own = this.namespace(workload.namespace);
-    scope.first = this.count(scope, root, dryRun);
-    if (own != root) scope.second = this.count(scope, own, dryRun);
-    return scope;
+    for (let part = 0; part < <i32>PARTS; part++) {
+      const scope = changetype<Scope>(scopes + <usize>part * offsetof<Scope>());
+      scope.third = this.count(scope, changetype<usize>(workload), part);
+      if (first) continue;
+      scope.first = this.count(scope, root, part);
+      if (own != root) scope.second = this.count(scope, own, part);
+    }
+    // A request is handed over once.
+    let custom = this.gateway == 0 ? 0 : changetype<Workload>(this.gateway).custom;
+    custom = this.agreed(custom, workload.custom);
+    if (!first) this.agreed(this.agreed(custom, changetype<Workload>(root).custom), changetype<Workload>(own).custom);
+    return scopes;
   }
 
-  private count(scope: Scope, workload: usize, dryRun: bool): usize {
-    const layer = dryRun ? changetype<Workload>(workload).dryRun : changetype<Workload>(workload).enforced;
+  /** Of two CUSTOM policies for one workload, or 0 each: one. */
+  private agreed(a: usize, b: usize): usize {
+    if (a == 0 || b == 0) return a | b;
+    if (!sameBytes(changetype<Policy>(a).provider, changetype<Policy>(b).provider)) this.clash = changetype<Policy>(b).position;
+    return b;
+  }
+
+  private count(scope: Scope, workload: usize, part: Part): usize {
+    const layer = load<usize>(layerOf(workload, part));
     if (layer == 0) return 0;
     scope.allowPolicies += changetype<Layer>(layer).allowPolicies;
     scope.denyPolicies += changetype<Layer>(layer).denyPolicies;
@@ -68,12 +85,13 @@ export class Attachment {
   }
 
   private join(policy: Policy, node: usize): void {
-    const workload = changetype<Workload>(node);
-    let layer = policy.dryRun ? workload.dryRun : workload.enforced;
+    if (policy.part == Part.Custom) {
+      changetype<Workload>(node).custom = this.agreed(changetype<Workload>(node).custom, changetype<usize>(policy));
+    }
+    let layer = load<usize>(layerOf(node, policy.part));
     if (layer == 0) {
       layer = this.arena.alloc(offsetof<Layer>());
-      if (policy.dryRun) workload.dryRun = layer;
-      else workload.enforced = layer;
+      store<usize>(layerOf(node, policy.part), layer);
     }
     if (policy.deny) changetype<Layer>(layer).denyPolicies++;
     else changetype<Layer>(layer).allowPolicies++;
@@ -95,6 +113,11 @@ export class Attachment {
     }
     return 0;
   }
+}
+
+/** Where the address of a workload's layer stands. */
+function layerOf(workload: usize, part: Part): usize {
+  return workload + offsetof<Workload>("enforced") + <usize>part * sizeof<usize>();
 }
 
 /** A reference names something of the policy's own namespace. */

@@ -1,5 +1,5 @@
 /** Turns the policies that were read into records and the index over them. */
-import { View, address, size } from "../../../sdk/assembly/bytes";
+import { ABSENT, View, address, size } from "../../../sdk/assembly/bytes";
 import { Field, Needs } from "../fields";
 import { ClauseRecord, ConditionRecord, PolicyRecord, RuleRecord } from "../match/records";
 import { Clause, Condition, Policy, Rule } from "../model";
@@ -10,6 +10,7 @@ import { IndexBuilder } from "./index-builder";
 import { byIndex, byName } from "./order";
 import { compileSet } from "./sets";
 import { Spaces } from "./spaces";
+import { dropHttp } from "./tcp";
 import { expandAliases } from "./trust-domains";
 
 /** A rule on its way, so that all can be gone through from the last to the first. */
@@ -26,9 +27,10 @@ class Ranked {
  * Compiles the policies that are attached to something; sorts the list.
  *
  * @param trustDomains the mesh's own first, then its aliases
+ * @param tcp they decide on connections
  * @returns which attributes the rules look at, {@link Needs}
  */
-export function compile(policies: List, trustDomains: List, spaces: Spaces): u32 {
+export function compile(policies: List, trustDomains: List, spaces: Spaces, tcp: bool): u32 {
   sortList(policies, byName);
   const index = new IndexBuilder(spaces);
   let last: usize = 0;
@@ -40,9 +42,11 @@ export function compile(policies: List, trustDomains: List, spaces: Spaces): u32
     const record = changetype<PolicyRecord>(spaces.arena.alloc(offsetof<PolicyRecord>()));
     record.namespace = spaces.arena.copy(policy.namespace);
     record.name = spaces.arena.copy(policy.name);
+    if (policy.provider != ABSENT) record.provider = spaces.arena.copy(policy.provider);
     sortList(policy.rules, byIndex);
     for (let inner = policy.rules.first; inner != 0; inner = next(inner)) {
       const rule = changetype<Rule>(inner);
+      if (tcp && !dropHttp(rule, policy.deny)) continue;
       for (let source = rule.sources.first; source != 0; source = next(source)) needs |= prepare(source, trustDomains);
       for (let to = rule.operations.first; to != 0; to = next(to)) needs |= prepare(to, trustDomains);
       needs |= prepare(changetype<usize>(rule.when), trustDomains);

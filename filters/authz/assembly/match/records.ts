@@ -25,6 +25,8 @@ export class RuleRecord {
 export class PolicyRecord {
   namespace: View;
   name: View;
+  /** Who decides, for CUSTOM. */
+  provider: View;
 }
 
 /** Conditions follow it directly. */
@@ -109,7 +111,12 @@ export class Layer {
   allowPolicies: u32;
 }
 
-/** What applies to one workload. */
+/** Which of a workload's policies: those that decide, those on trial, and those of the other actions, looked up as if they denied. */
+export enum Part { Enforced, OnTrial, Audit, Custom }
+
+export const PARTS: u32 = 4;
+
+/** What of one {@link Part} applies to one workload; a workload has one after the other for all of them. */
 // @ts-ignore: decorator
 @unmanaged
 export class Scope {

@@ -92,6 +92,7 @@ function takeMetadata(reader: JsonReader, key: View, condition: Condition, heade
   }
   const open = indexOf(key, 91);
   const path = metadata(slice(key, size(EXPERIMENTAL), open), slice(key, open + 1, size(key) - 1));
+  condition.metadata = true;
   condition.slot = headers.claims.slot(path, lists == 0 ? ClaimType.String : ClaimType.List);
 }
 

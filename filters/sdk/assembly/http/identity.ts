@@ -31,6 +31,11 @@ export class IdentitySource {
     return this.all || this.xfcc != 0;
   }
 
+  /** Is it a header that tells? */
+  get needsHeaders(): bool {
+    return this.xfcc != 0;
+  }
+
   /** Reads `"identity": {…}`. */
   configure(reader: JsonReader): void {
     let sources = 0;

@@ -1,5 +1,5 @@
 /** The policies' engine without a proxy: a test writes a request into memory and asks. */
-import { ABSENT, View, toString, view } from "../../../../filters/sdk/assembly/bytes";
+import { ABSENT, View, toString, utf8, view } from "../../../../filters/sdk/assembly/bytes";
 import { Peer } from "../../../../filters/sdk/assembly/http/peer";
 import { RequestView } from "../../../../filters/sdk/assembly/http/request";
 import { JsonReader } from "../../../../filters/sdk/assembly/json/reader";
@@ -10,10 +10,10 @@ import { Ip } from "../../../../filters/authz/assembly/match/ip";
 import { Input } from "../../../../filters/authz/assembly/match/input";
 import { ClaimRecord, ClaimSource } from "../../../../filters/authz/assembly/match/claim-slots";
 import { inLowerCase } from "../../../../filters/authz/assembly/match/header-slots";
-import { PolicyRecord } from "../../../../filters/authz/assembly/match/records";
+import { Part, PolicyRecord, RuleRecord } from "../../../../filters/authz/assembly/match/records";
 import { matchesTemplate, validTemplate } from "../../../../filters/authz/assembly/match/template";
 import { scratch } from "../../../../filters/authz/assembly/memory/arena";
-import { memberOf } from "../../../../filters/authz/assembly/read/members";
+import { memberOf, readWord, wordIn } from "../../../../filters/authz/assembly/read/members";
 import { SETTINGS, Settings } from "../../../../filters/authz/assembly/settings";
 
 /** What the test says that each slot's expression comes to. */
@@ -48,7 +48,11 @@ export function configure(at: usize, bytes: u32): string {
   const settings = new Settings();
   const reader = new JsonReader(view(at, bytes));
   if (reader.beginObject()) {
-    while (reader.nextKey()) settings.read(reader, memberOf(reader, SETTINGS), next.headers);
+    while (reader.nextKey()) {
+      const index = memberOf(reader, SETTINGS);
+      if (index >= 0 && index == wordIn(SETTINGS, utf8("protocol"))) settings.tcp = readWord(reader, utf8("http, tcp")) == 1;
+      else settings.read(reader, index, next.headers);
+    }
   }
   const ok = settings.finish(reader) && next.compile(reader, settings) && reader.finish();
   scratch.free();
@@ -121,19 +125,34 @@ export function decide(pairs: usize, bytes: u32): u32 {
   input.setText(Field.Path, request.pathOnly);
   input.setText(Field.Host, request.authority == ABSENT ? ABSENT : inLowerCase(request.authority));
   if (engine.needs & (1 << Field.Header)) engine.headers.load(request.headers);
-  const allowed = engine.allows(input);
-  const rule = engine.rule;
-  id = "none";
-  if (rule !== null) {
-    const policy = changetype<PolicyRecord>(rule.policy);
-    id = toString(policy.namespace) + "/" + toString(policy.name) + "#" + rule.index.toString();
-  }
-  const result = u32(allowed) | (engine.hasDryRun ? 4 | (u32(engine.dryRunAllows(input)) << 1) : 0);
+  const allowed = engine.allows(input, Part.Enforced);
+  id = nameOf(engine.rule);
+  const result = u32(allowed) | (engine.has(Part.OnTrial) ? 4 | (u32(engine.allows(input, Part.OnTrial)) << 1) : 0);
+  audit = engine.has(Part.Audit) && !engine.allows(input, Part.Audit) ? nameOf(engine.rule) : "";
+  custom = engine.has(Part.Custom) && !engine.allows(input, Part.Custom) ? nameOf(engine.rule) : "";
   leave();
   return result;
 }
 
+function nameOf(rule: RuleRecord | null): string {
+  if (rule === null) return "none";
+  const policy = changetype<PolicyRecord>(rule.policy);
+  return toString(policy.namespace) + "/" + toString(policy.name) + "#" + rule.index.toString();
+}
+
 let id: string = "none";
+let audit: string = "";
+let custom: string = "";
+
+/** The AUDIT rule that matched, or "". */
+export function audited(): string {
+  return audit;
+}
+
+/** The CUSTOM rule that matched, or "". */
+export function handedOver(): string {
+  return custom;
+}
 
 export function decisive(): string {
   return id;
