@@ -39,8 +39,9 @@ const LISTENER: Listener = {
 /** The node of a random configuration: each of its routes serves the paths below its name. */
 export function nodeOf(code: Uint8Array, configuration: Configuration): { node: EdgeNode; gateway: Gateway; configuration: Configuration } {
   const { namespace = "default", rootNamespace = "istio-system" } = configuration;
-  const full: Configuration = { ...configuration, namespace, policies: configuration.policies.map((policy) => ({ ...policy, metadata: { ...policy.metadata, namespace: policy.metadata.namespace ?? namespace } })) };
-  const config = { ...full, identity: { filterState: "selvedge.peer" }, directAddress: { filterState: "selvedge.direct_address" } } as unknown as PluginConfig;
+  // Connections are decided without routes, so that the verbs have nothing to say of them.
+  const full: Configuration = { ...configuration, protocol: "http", namespace, policies: configuration.policies.map((policy) => ({ ...policy, metadata: { ...policy.metadata, namespace: policy.metadata.namespace ?? namespace } })) };
+  const config = { ...full, identity: { filterState: "selvedge.peer" }, directAddress: { filterState: "selvedge.direct_address" }, custom: { filterState: "selvedge_custom", providers: ["ext"] } } as unknown as PluginConfig;
   const policies = full.policies.map((policy) => {
     const lines = new LineCounter();
     return new Resource("AuthorizationPolicy", policy as never, new Source("policies.yaml", parseDocument(JSON.stringify(policy), { lineCounter: lines }), lines)) as Policy;
