@@ -170,8 +170,8 @@ describe("telemetry configuration", () => {
   });
   it("has tags for every label, and buckets", () => {
     const stats = compose(SIMPLE).config!.stats_config as { stats_tags: { tag_name: string; regex: string }[]; histogram_bucket_settings: { buckets: number[] }[] };
-    expect(stats.stats_tags.map((each) => each.tag_name)).toEqual([...LABELS, "policy", "rule"]);
-    const name = `wasmcustom.selvedge_requests_total${[...LABELS, "policy", "rule"].map((label) => `.${label}=.v ${label}/x;`).join("")}`;
+    expect(stats.stats_tags.map((each) => each.tag_name)).toEqual([...LABELS, "policy", "rule", "reason", "plugin"]);
+    const name = `wasmcustom.selvedge_requests_total${[...LABELS, "policy", "rule", "reason", "plugin"].map((label) => `.${label}=.v ${label}/x;`).join("")}`;
     for (const { tag_name, regex } of stats.stats_tags) {
       const [, removed, value] = new RegExp(regex).exec(name)!;
       expect(value).toBe(`v ${tag_name}/x`);
