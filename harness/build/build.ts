@@ -6,6 +6,7 @@ import { buildKey, isFresh, readRecord, writeRecord } from "./cache.ts";
 import { compile, releaseOptions, testOptions, type AscOptions, type Compilation } from "./compiler.ts";
 import { writeAtomically, sha256 } from "./files.ts";
 import { describeModule, updateManifest, type ModuleDescription } from "./manifest.ts";
+import { mergeData } from "./data.ts";
 import { withBacktraces } from "./names.ts";
 import { packageRoot } from "./root.ts";
 
@@ -61,7 +62,7 @@ export async function buildFilter(request: BuildRequest): Promise<BuildResult> {
   }
 
   const compiled = await compile({ entry, name, options, baseDir });
-  const wasm = withBacktraces(compiled.wasm);
+  const wasm = withBacktraces(mergeData(compiled.wasm));
   const files: Record<string, Uint8Array | string> = { [`${name}.wasm`]: wasm, [`${name}.wasm.map`]: compiled.map ?? "" };
   if (debugPath) files[basename(debugPath)] = await compileDebug(entry, name, options, baseDir);
   for (const [file, data] of Object.entries(files)) await writeAtomically(join(outDir, file), data);

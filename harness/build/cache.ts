@@ -20,7 +20,7 @@ export interface BuildRecord {
 }
 
 /** Changes with the shape of BuildRecord or of what is derived from a module. */
-const RECORD_VERSION = 2;
+const RECORD_VERSION = 3;
 
 /** By their files, which are the same whether this runs from the sources or from the bundle. */
 const TRANSFORM = ["transform.mjs", "static-bytes.mjs"];

@@ -17,7 +17,7 @@ export type AscOptions = Record<string, string | number | boolean | string[]>;
  */
 export const releaseOptions: AscOptions = {
   optimizeLevel: 3,
-  shrinkLevel: 1,
+  shrinkLevel: 2,
   noAssert: true,
   runtime: "minimal",
   exportStart: "_initialize",

@@ -2,7 +2,8 @@
 import { DRY_RUN } from "../compose/check/authorization.ts";
 import { DIRECT_ADDRESS_KEY, PEER_KEY } from "../compose/emit/listener.ts";
 import { fail } from "../errors.ts";
-import { loadFilterSync, type Filter, type Json } from "../host/index.ts";
+import * as cel from "../host/cel.ts";
+import { loadFilterSync, provideCel, type Filter, type Json } from "../host/index.ts";
 import type { AccessRequest } from "./request.ts";
 
 /** A rule as the module names it. */
@@ -37,6 +38,8 @@ const JWT_FILTER = "envoy.filters.http.jwt_authn";
 
 /** The authz filter's configuration; what is undefined is left out. */
 export type PluginConfig = Record<string, Json | undefined>;
+
+provideCel(cel);
 
 export class AuthzModule {
   readonly #filter: Filter;

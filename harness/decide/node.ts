@@ -6,9 +6,9 @@ import { attaches, targetNames } from "../compose/resolve/attachment.ts";
 import { DRY_RUN } from "../compose/check/authorization.ts";
 import { fail, SelvedgeError, type Finding, type Position } from "../errors.ts";
 import type { Json } from "../host/index.ts";
+import { normalizePath } from "../host/normalize-path.ts";
 import { withScenario } from "../scenario/check.ts";
 import { AuthzModule, type ModuleDecision, type PluginConfig, type RuleName } from "./module.ts";
-import { normalizePath } from "./path.ts";
 import type { AccessRequest } from "./request.ts";
 import { chainFor, readListeners, routeFor, type Chain, type Listener, type Route, type Unknown } from "./table.ts";
 
@@ -160,9 +160,9 @@ export class EdgeNode {
     const chain = chainFor(listener, request.sni);
     if (!chain) return { kind: "refused", reason: `no certificate of ${listener.name} is for the server name ${request.sni ?? "(none)"}`, listener };
     if (chain.clientCertificate && request.peer === undefined) return { kind: "refused", reason: `${listener.name} wants a client certificate, and there is none`, listener };
-    const { path, redirect, refused } = normalizePath(request.path);
-    if (refused) return { kind: "refused", reason: "Envoy answers 400 to this path", listener };
-    if (redirect) return { kind: "redirected", path, listener };
+    const { path, action } = normalizePath(request.path);
+    if (action === "reject") return { kind: "refused", reason: "Envoy answers 400 to this path", listener };
+    if (action === "redirect") return { kind: "redirected", path, listener };
     const seen: AccessRequest = { ...request, tls: chain.tls, path, ...(!chain.tls && { peer: undefined, sni: undefined }) };
     const route = routeFor(chain, seen, unknown);
     if (route === "unknown") return { kind: "unknown", listener, request: seen };

@@ -74,6 +74,11 @@ export async function loadCelFor(code: Uint8Array): Promise<void> {
   if (loadedCel === undefined && Buffer.from(code.buffer, code.byteOffset, code.length).includes("expr_create")) loadedCel = await import("./cel.ts");
 }
 
+/** For those who load modules with loadFilterSync, and so import CEL themselves. */
+export function provideCel(cel: typeof import("./cel.ts")): void {
+  loadedCel = cel;
+}
+
 function withCel(vm: Vm, use: (cel: typeof import("./cel.ts")) => ForeignResult): ForeignResult {
   if (loadedCel !== undefined) return use(loadedCel);
   vm.host.log("error", "CEL (expr_create, expr_evaluate, expr_delete) is there for modules that name expr_create and are loaded with loadFilter, not loadFilterSync", vm.current?.plugin, vm.thread.name, "host");

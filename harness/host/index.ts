@@ -17,6 +17,7 @@
  */
 export { FakeClock, RealClock, seededRandom, DEFAULT_EPOCH_MS, type Clock, type RandomSource, type Timer } from "./time.ts";
 export { runExchange, type ExchangeOptions, type ExchangeOutcome, type ExchangeRequest, type ExchangeUpstream, type UpstreamAnswer, type UpstreamRequest } from "./exchange.ts";
+export { provideCel } from "./foreign.ts";
 export { Filter, loadFilter, loadFilterSync, streamThrough, type FilterOptions, type FilterStatus } from "./filter.ts";
 export type { Fault } from "./faults.ts";
 export type { ForeignFunction, ForeignResult } from "./foreign.ts";

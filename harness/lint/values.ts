@@ -56,7 +56,7 @@ function pathOddities(value: string, list: string[], restrictive: boolean): Oddi
   if (!restrictive) return [];
   if (isTemplate(value)) {
     const start = value.slice(0, value.indexOf("{"));
-    return [{ code: "deny-template", message: `{*} and {**} stand for letters, digits and -._~%!$&'()+,;:@= only: a path with another character, such as ${start}a*b, slips past`, fix: `use the prefix "${start}*"` }];
+    return [{ code: "deny-template", message: `{*} and {**} stand for letters, digits and -._~%!$&'()*+,;:@= only: a path with another character, such as ${start}a|b over HTTP/2, slips past`, fix: `use the prefix "${start}*"` }];
   }
   const covered = (path: string): boolean => list.some((each) => valueCovers("path", each, path));
   if (value.endsWith("*")) {

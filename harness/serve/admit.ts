@@ -3,7 +3,7 @@
  * connection manager do before the first filter. Pure. Where it isn't sure it refuses.
  */
 import { HeaderMap } from "../host/index.ts";
-import { normalizePath, type PathOptions } from "./router/path.ts";
+import { normalizePath, type PathOptions } from "../host/normalize-path.ts";
 
 export interface RawRequest {
   protocol: "HTTP/1.0" | "HTTP/1.1" | "HTTP/2";

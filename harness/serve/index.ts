@@ -13,7 +13,8 @@ import { onCleanup } from "../cleanup.ts";
 import { AdminClient, checkPorts, loadBootstrap, type Bootstrap, type ConfigSource, type RunningEnvoy } from "../envoy/index.ts";
 import { listenerPort, waitForLog } from "../envoy/running.ts";
 import { SelvedgeError, type Finding } from "../errors.ts";
-import { Host, loadFilterSync, RealClock, type Clock, type Filter } from "../host/index.ts";
+import * as cel from "../host/cel.ts";
+import { Host, loadFilterSync, provideCel, RealClock, type Clock, type Filter } from "../host/index.ts";
 import { Admin } from "./admin.ts";
 import { Listener, type ConnectionLimit } from "./downstream/listener.ts";
 import { Counters } from "./report/counters.ts";
@@ -38,6 +39,8 @@ export interface ServeOptions {
   /** Directory that relative paths in the configuration start from; default: this process's. */
   cwd?: string;
 }
+
+provideCel(cel);
 
 /**
  * Serves a configuration, and returns when it does.

@@ -20,8 +20,8 @@ const payload: typeof payloadOf = (version, rest) => payloadOf(version, { expire
 
 let binary: EnvoyBinary;
 let directory: string;
-let running: RunningEnvoy[] = [];
-let servers: Server[] = [];
+const running: RunningEnvoy[] = [];
+const servers: Server[] = [];
 beforeAll(async () => {
   binary = await findEnvoy({ containers: false });
   directory = mkdtempSync(join(tmpdir(), "selvedge-bundle-"));

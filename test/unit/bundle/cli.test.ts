@@ -119,7 +119,7 @@ describe("compose for signed bundles", () => {
     expect(findings.filter(({ severity }) => severity === "error")).toEqual([]);
     const { json } = plugins.find(({ kind }) => kind === "authz")!;
     const config = JSON.parse(json) as Record<string, unknown>;
-    expect(Object.keys(config).sort()).toEqual(["bundle", "directAddress", "identity", "signing"]);
+    expect(Object.keys(config).sort()).toEqual(["bundle", "directAddress", "identity", "signing", "strictPaths"]);
     expect(config["signing"]).toMatchObject({ audience: "edge-1", minimumVersion: 7 });
     // Envoy's clock is what the bundle is held against, and here it stands still before its end.
     const filter = (await loadFilter(await authzModule(), { rootId: "authz", config: json })).requireRunning();

@@ -58,7 +58,7 @@ test("an explanation says what the module decides; a near rule lacks something, 
       if (arrival.kind === "unknown") throw new Error("all is known");
       const explanation = explain(node, arrival, request, { nearest: 100 });
       if (arrival.kind !== "arrived") {
-        expect(explanation.verdict).toBe("redirect");
+        expect(explanation.verdict).toBe(arrival.kind === "redirected" ? "redirect" : "refuse");
         continue;
       }
       const { allowed, rule, dryRun } = gateway.decide(arrival.request, arrival.route?.name);

@@ -2,7 +2,7 @@
 import { networkInterfaces } from "node:os";
 import type { HeaderPairs } from "../../messages.ts";
 import type { RequestPlan } from "../../plan.ts";
-import { normalizePath } from "./path.ts";
+import { normalizePath } from "../../../host/normalize-path.ts";
 
 /** Envoy answers by itself, or (without a status) breaks the stream off: no filter sees the request. */
 export interface OwnAnswer {
@@ -17,10 +17,11 @@ export function proxied(request: RequestPlan): { headers: HeaderPairs; own?: Own
   const pseudo = (path: string): HeaderPairs => [...(host === null ? [] : ([[":authority", host]] as HeaderPairs)), [":path", path], [":method", method], [":scheme", tls ? "https" : "http"]];
   const own = (status: number | undefined, details: string, headers: HeaderPairs = []) => ({ headers: [...pseudo(request.path), ...request.headers], own: { ...(status !== undefined && { status }), details, headers } });
   if (host === null) return request.protocol === "http2" ? own(undefined, "http2.violation.of.messaging.rule") : own(400, "missing_host_header");
-  const normalized = normalizePath(request.path);
-  if (normalized === "refused") return own(400, "path_normalization_failed");
-  if ("redirect" in normalized) return own(307, "path_normalization_failed", [["location", normalized.redirect]]);
-  return { headers: [...pseudo(normalized.path), ...forwarded(request)] };
+  // What is no path ("*") stays as it is.
+  const normal = request.path.startsWith("/") ? normalizePath(request.path) : ({ path: request.path, action: "continue" } as const);
+  if (normal.action === "reject") return own(400, "path_normalization_failed");
+  if (normal.action === "redirect") return own(307, "path_normalization_failed", [["location", normal.path]]);
+  return { headers: [...pseudo(normal.path), ...forwarded(request)] };
 }
 
 let machine: string | undefined;

@@ -10,13 +10,14 @@ export type NormalPath =
   | { path?: undefined; action: "reject" };
 
 export interface PathOptions {
-  escapedSlashes: "REJECT_REQUEST" | "UNESCAPE_AND_REDIRECT";
+  /** Default UNESCAPE_AND_REDIRECT, as compose has it. */
+  escapedSlashes?: "REJECT_REQUEST" | "UNESCAPE_AND_REDIRECT";
 }
 
 const REJECT: NormalPath = { action: "reject" };
 
 /** @param target `:path` as it came, query included */
-export function normalizePath(target: string, { escapedSlashes }: PathOptions): NormalPath {
+export function normalizePath(target: string, { escapedSlashes }: PathOptions = {}): NormalPath {
   if (target.includes("#")) return REJECT;
   const at = target.indexOf("?");
   const query = at < 0 ? "" : target.slice(at);
