@@ -25,7 +25,7 @@ const CONFIG = {
 
 async function ask(path: string, route: string, more: object = {}) {
   const filter = (await loadFilter(module, { name: "t", config: JSON.stringify({ ...CONFIG, ...more }) })).requireRunning();
-  return filter.http({ path }, { routes: route } as never);
+  return filter.http({ path }, { stream: { routes: route } });
 }
 const mark = async (...args: Parameters<typeof ask>): Promise<string | undefined> => (await ask(...args)).filterState["wasm.mark"];
 
