@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import type { Policies } from "../compose/index.ts";
 import { ofKind } from "../compose/index.ts";
 import type { Report } from "../compose/report.ts";
-import type { GatewayModel, Model, Socket } from "../compose/resolve/model.ts";
+import { speaksHttp, type GatewayModel, type Model, type Socket } from "../compose/resolve/model.ts";
 import type { Path, Source } from "../compose/source.ts";
 import type { Scenario, Target, UpstreamModel, WorkloadIdentity } from "./model.ts";
 import { missing, type Context } from "./references.ts";
@@ -91,7 +91,7 @@ function resolveGateway(context: Context): GatewayModel | undefined {
 
 function resolveTarget({ spec, source, report }: Context, gateway: GatewayModel): Target | undefined {
   const has = (socket: Socket): boolean => (spec.listener === undefined ? socket.protocol === "HTTPS" : socket.listeners.some(({ name }) => name === spec.listener));
-  const socket = gateway.sockets.find(has) ?? (spec.listener === undefined ? gateway.sockets[0] : undefined);
+  const socket = gateway.sockets.find(has) ?? (spec.listener === undefined ? (gateway.sockets.find(({ protocol }) => speaksHttp(protocol)) ?? gateway.sockets[0]) : undefined);
   if (!socket) {
     report.error("listener-missing", source, ["spec", "listener"], `Gateway ${gateway.resource.id} has no listener ${spec.listener}`, { expected: `one of ${gateway.resource.spec.listeners.map(({ name }) => name).join(", ")}` });
     return undefined;

@@ -134,23 +134,25 @@ const rule: fc.Arbitrary<Rule> = fc.record({
 
 const labels = fc.dictionary(pick("app", "tier"), pick("x", "y"), { maxKeys: 2 });
 
-const policy = fc.record({
+type Action = Policy["spec"]["action"];
+
+const policyOf = (actions: Action[]) => fc.record({
   namespace: fc.option(pick("prod", "dev", "istio-system"), { nil: undefined }),
-  action: pick("ALLOW" as const, "ALLOW" as const, "ALLOW" as const, "DENY" as const, "DENY" as const, "AUDIT" as const, "CUSTOM" as const, undefined),
+  action: pick(...actions),
   rules: fc.oneof({ weight: 6, arbitrary: fc.array(rule, { minLength: 1, maxLength: 3 }) }, { weight: 1, arbitrary: fc.array(rule, { minLength: 11, maxLength: 13 }) }),
   none: fc.nat(20),
   selector: fc.option(labels, { nil: undefined, freq: 1 }),
   dryRun: fc.nat(9),
 });
 
-export const configurations: fc.Arbitrary<Configuration> = fc.record({
-  protocol: pick("http" as const, "http" as const, "tcp" as const, undefined),
+const configurationsOf = (actions: Action[], protocols: Configuration["protocol"][]): fc.Arbitrary<Configuration> => fc.record({
+  protocol: pick(...protocols),
   namespace: pick("prod", "dev", undefined),
   labels,
   rootNamespace: pick(undefined, "prod"),
   trustDomain: pick(undefined, "td1"),
   trustDomainAliases: pick(undefined, ["td2"], ["td2", "old-td1"], ["*-td1", "cluster.local"]),
-  policies: fc.array(policy, { maxLength: 8 }),
+  policies: fc.array(policyOf(actions), { maxLength: 8 }),
   workloads: fc.option(fc.array(fc.record({ namespace: pick("prod", "dev", "istio-system"), labels }), { maxLength: 3 }), { nil: undefined }),
 }).map(({ policies, workloads, ...rest }) => ({
   ...rest,
@@ -170,6 +172,11 @@ export const configurations: fc.Arbitrary<Configuration> = fc.record({
   })),
   ...(workloads && { workloads: workloads.map((workload, index) => ({ ...workload, routes: [`r${index}`, `s${index}`] })) }),
 }));
+
+/** Of requests, and what decides on them. */
+export const configurations = configurationsOf(["ALLOW", "ALLOW", "DENY", undefined], [undefined]);
+/** And of all that the engine takes. */
+export const everything = configurationsOf(["ALLOW", "ALLOW", "ALLOW", "DENY", "DENY", "AUDIT", "CUSTOM", undefined], ["http", "http", "tcp", undefined]);
 
 const address = fc.oneof(four, six);
 const optional = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined, freq: 6 });

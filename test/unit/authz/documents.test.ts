@@ -7,7 +7,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { usedCapabilities } from "../../../harness/compose/emit/signing.ts";
 import { buildFilter } from "../../../harness/build/index.ts";
-import { configurations } from "./arbitraries.ts";
+import { everything } from "./arbitraries.ts";
 import { payload, signed, trust } from "../bundle/support.ts";
 import { Core } from "./core.ts";
 
@@ -79,7 +79,7 @@ describe("the schema", () => {
   });
 
   test("takes what the filter takes", () => {
-    fc.assert(fc.property(configurations, (configuration) => {
+    fc.assert(fc.property(everything, (configuration) => {
       const json = JSON.parse(JSON.stringify(configuration)) as object;
       expect(validate(json), JSON.stringify(validate.errors)).toBe(true);
     }), { numRuns: 200 });

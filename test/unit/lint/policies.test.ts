@@ -103,3 +103,53 @@ describe("lint finds rules that decide nothing", () => {
     expect(codes(MUTUAL, ...many, twin)).toEqual(["warning rule-shadowed"]);
   });
 });
+
+describe("connections and providers", () => {
+  const DOCUMENTS = (spec: string): string => `
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: gw, namespace: prod }
+spec:
+  gatewayClassName: selvedge
+  listeners: [{ name: db, port: 5432, protocol: TCP }, { name: http, port: 8080, protocol: HTTP }]
+---
+apiVersion: gateway.networking.k8s.io/v1alpha2
+kind: TCPRoute
+metadata: { name: t, namespace: prod }
+spec: { parentRefs: [{ name: gw, sectionName: db }], rules: [{ backendRefs: [{ group: gateway.envoyproxy.io, kind: Backend, name: db }] }] }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: r, namespace: prod }
+spec: { parentRefs: [{ name: gw, sectionName: http }], rules: [{ backendRefs: [{ group: gateway.envoyproxy.io, kind: Backend, name: b }] }] }
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: Backend
+metadata: { name: db, namespace: prod, labels: { app: db } }
+spec: { endpoints: [{ ip: { address: 127.0.0.1, port: 9000 } }] }
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: Backend
+metadata: { name: b, namespace: prod, labels: { app: b } }
+spec: { endpoints: [{ ip: { address: 127.0.0.1, port: 9001 } }] }
+---
+apiVersion: selvedge.dev/v1alpha1
+kind: ExtensionProvider
+metadata: { name: ext, namespace: prod }
+spec: { envoyExtAuthzHttp: { backendRef: { group: gateway.envoyproxy.io, kind: Backend, name: b }${spec} } }
+`;
+  const rules = (action: string, operation: string, app?: string): string => policy("p", `{ action: ${action}, ${app ? `selector: { matchLabels: { app: ${app} } }, ` : ""}rules: [{ to: [{ operation: ${operation} }] }] }`);
+
+  it.each<[string, string, string[]]>([
+    ["an ALLOW with a method that holds for connections", rules("ALLOW", "{ methods: [GET] }"), ["warning http-fields-on-tcp"]],
+    ["a DENY with a path", rules("DENY", '{ notPaths: ["/healthz*"] }', "db"), ["warning http-fields-on-tcp"]],
+    ["the same behind requests only", rules("ALLOW", "{ methods: [GET] }", "b"), []],
+    ["a port of the listener", rules("ALLOW", '{ ports: ["5432"] }', "db"), []],
+    ["the port of another listener", rules("ALLOW", '{ ports: ["8080"] }', "db"), ["warning port-unknown"]],
+    ["CUSTOM that holds for connections", policy("p", "{ action: CUSTOM, provider: { name: ext }, rules: [{}] }"), ["warning custom-on-tcp"]],
+  ])("%s", (_, text, expected) => expect(codes(DOCUMENTS(""), text)).toEqual(expected));
+
+  it("a provider that fails open", () => {
+    expect(lint(DOCUMENTS(", failOpen: true"))[0]).toMatch(/^warning custom-fails-open node.yaml:/);
+  });
+});
