@@ -14,7 +14,7 @@ export interface SigningOptions {
 }
 
 /** What the authz filter needs of the host to fetch bundles, which what compose writes never makes it do. */
-const OF_A_SOURCE = ["proxy_http_call", "proxy_on_http_call_response", "proxy_get_header_map_value"];
+const OF_A_SOURCE = ["proxy_http_call", "proxy_on_http_call_response"];
 /** What it needs for bundles only. */
 const OF_BUNDLES = ["proxy_get_shared_data", "proxy_set_shared_data", "proxy_set_tick_period_milliseconds", "proxy_on_tick"];
 
