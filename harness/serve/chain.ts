@@ -2,16 +2,17 @@
 import { networkInterfaces } from "node:os";
 import { SelvedgeError, type Finding } from "../errors.ts";
 import { Connection, type Filter, type Host } from "../host/index.ts";
+import type { HttpStream } from "../host/http-stream.ts";
 import { FilterState } from "../host/stream-info.ts";
 import type { StreamFilter } from "../host/stream-context.ts";
 import type { Clock } from "../host/index.ts";
 import { admit, type Admission, type RawRequest } from "./admit.ts";
-import { accessLog, type AccessLog, type Logged } from "./report/access-log.ts";
+import { accessLog, fieldOf, type AccessLog, type Logged } from "./report/access-log.ts";
 import type { Counters } from "./report/counters.ts";
 import { compileRoutes, type RouteFinder } from "./router/match.ts";
 import { literalValue } from "./router/rewrite.ts";
 import { milliseconds } from "./schema/common.ts";
-import type { ChainConfig, ManagerConfig, StateConfig, WasmConfig } from "./schema/listener.ts";
+import type { CaptureConfig, ChainConfig, ManagerConfig, StateConfig, WasmConfig } from "./schema/listener.ts";
 import type { ServedStream } from "./stream.ts";
 import type { Identity } from "./tls/peer.ts";
 import { serverTls, type ServerTls } from "./tls/server.ts";
@@ -49,6 +50,7 @@ export class Chain {
   readonly #parts: ChainParts;
   readonly #statName: string;
   readonly #logs: AccessLog[];
+  readonly #captures: CaptureConfig[];
   readonly #onConnection: StateConfig[];
   readonly #onHandshake: StateConfig[];
 
@@ -74,11 +76,20 @@ export class Chain {
       drainMs: milliseconds(manager.drain_timeout),
       handshakeMs: config.transport_socket_connect_timeout === undefined ? 0 : milliseconds(config.transport_socket_connect_timeout),
     };
+    this.#captures = manager.http_filters.flatMap(({ typed_config }) => ("on_request_headers" in typed_config ? typed_config.on_request_headers : []));
     const logs = (manager.access_log ?? []).map(({ typed_config }) => accessLog(typed_config.log_format.json_format));
     const findings = [...logs.flatMap((log) => (Array.isArray(log) ? log : [])), ...this.#check()];
     if (findings.length > 0) throw new SelvedgeError(findings);
     this.#logs = logs.filter((log): log is AccessLog => !Array.isArray(log));
     this.#filters = manager.http_filters.flatMap((filter) => ("config" in filter.typed_config ? [parts.filter(filter.typed_config.config)] : []));
+  }
+
+  /** Keeps what the log says of a request, before a filter or a route changes it. */
+  capture(http: HttpStream): void {
+    for (const { object_key, format_string } of this.#captures) {
+      const value = fieldOf<{ http: HttpStream }>(format_string.text_format_source.inline_string)!({ http });
+      if (value !== null && value !== "") http.info.filterState.set(object_key, FilterState.objectOf(String(value)));
+    }
   }
 
   createFilters(): StreamFilter[] {
@@ -144,6 +155,7 @@ export class Chain {
     const clusters = routes.flatMap(({ route }) => (route ? [route.cluster, ...(route.request_mirror_policies ?? []).map(({ cluster }) => cluster)] : []));
     const filters = this.#manager.http_filters;
     return [
+      ...this.#captures.map(({ format_string }) => format_string.text_format_source.inline_string).filter((format) => !fieldOf(format)).map((format) => finding("filter state of requests with another format", format)),
       ...formats.filter((format) => !known.includes(format)).map((format) => finding("filter state with another format", format)),
       ...headers.filter(({ header }) => literalValue(header.value) === undefined).map(({ header }) => finding(`a header's value (${header.key}) with commands in it`, header.value)),
       ...clusters.filter((name) => !this.#parts.clusters.has(name)).map((name) => finding("a route to a cluster that isn't there", name)),

@@ -64,6 +64,7 @@ export class ServedStream implements StreamSink {
       this.http.decode.headersMap = headers;
       const route = this.http.route() as ServedRoute | undefined;
       if (upgradeOf(raw) !== undefined && !mayUpgrade(route)) return this.#reply(403, "", "upgrade_failed");
+      this.#chain.capture(this.http);
       this.http.requestStart(headers, endStream);
     });
   }

@@ -393,9 +393,10 @@ describe("what is counted and logged", () => {
   it("the same access log", async () => {
     await get("mtls", "/foo/big/logged?secret=1", { name: "localhost", certificate: "web" });
     const line = async (node: RunningEnvoy): Promise<Record<string, unknown>> => {
-      const [text] = await node.waitForLog(/^\{.*"\/xyz\/big\/logged".*\}$/m);
-      const { time, duration_ms, ...rest } = JSON.parse(text) as Record<string, unknown>;
+      const [text] = await node.waitForLog(/^\{.*"\/foo\/big\/logged".*\}$/m);
+      const { time, duration_ms, local, ...rest } = JSON.parse(text) as Record<string, unknown>;
       expect(Date.parse(String(time))).not.toBeNaN();
+      expect(local).toMatch(/^127\.0\.0\.1:\d+$/); // each listens on ports of its own
       expect(typeof duration_ms).toBe("number");
       return rest;
     };

@@ -28,6 +28,10 @@ const FIELDS: Record<string, (argument: string) => Field> = {
   BYTES_SENT: () => ({ http }) => http.info.bytesSent,
   DOWNSTREAM_PEER_URI_SAN: () => ({ http }) => text(http.info.connection.source.uriSans?.join(",")),
   DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT: () => ({ http }) => text(http.info.connection.source.address),
+  // X-Forwarded-For isn't believed, so that the peer is the client.
+  DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: () => ({ http }) => text(http.info.connection.source.address),
+  DOWNSTREAM_LOCAL_ADDRESS: () => ({ http }) => text(endpointText(http.info.connection.destination)),
+  REQUESTED_SERVER_NAME: () => ({ http }) => text(http.info.connection.tls?.serverName),
   ROUTE_NAME: () => ({ http }) => text(http.info.route?.name),
   FILTER_STATE: (key) => ({ http }) => {
     const object = http.info.filterState.get(key);
@@ -38,18 +42,29 @@ const FIELDS: Record<string, (argument: string) => Field> = {
 
 const OPERATOR = /^%([A-Z_]+)(?:\(([^()]*)\))?%$/;
 /** Arguments that an operator may have; those that aren't listed take none. */
-const ARGUMENTS: Record<string, RegExp> = { REQ: /^[A-Za-z0-9:-]+$/, PATH: /^NQ$/, FILTER_STATE: /^[^:]+:PLAIN$/ };
+const ARGUMENTS: Record<string, RegExp> = { REQ: /^[A-Za-z0-9:-]+$/, PATH: /^NQ(:PATH)?$/, FILTER_STATE: /^[^:]+:PLAIN$/ };
 
 export type AccessLog = (logged: Logged) => string;
 
+/** Does the text consist of one operator that is known, with an argument that it takes? Then what it says of a request. */
+export function fieldOf<T extends Pick<Logged, "http">>(command: string): ((logged: T) => string | number | null) | undefined {
+  const [, name = "", argument] = OPERATOR.exec(command) ?? [];
+  const fits = ARGUMENTS[name] === undefined ? argument === undefined : argument !== undefined && ARGUMENTS[name].test(argument);
+  return fits ? (FIELDS[name]?.(argument?.replace(/:PLAIN$/, "") ?? "") as ((logged: T) => string | number | null) | undefined) : undefined;
+}
+
 /** One JSON object a line, or what isn't known in the format. */
-export function accessLog(format: Record<string, string>): AccessLog | Finding[] {
+export function accessLog(format: Record<string, string | Record<string, string>>): AccessLog | Finding[] {
   const findings: Finding[] = [];
-  const fields = Object.entries(format).map(([key, value]): [string, Field] => {
-    const [, name = "", argument] = OPERATOR.exec(value) ?? [];
-    const fits = ARGUMENTS[name] === undefined ? argument === undefined : argument !== undefined && ARGUMENTS[name].test(argument);
-    if (FIELDS[name] === undefined || !fits) findings.push({ code: "host-engine-unsupported", severity: "error", message: `the host engine's access log can't write ${key}`, found: value, expected: `one of %${Object.keys(FIELDS).join("%, %")}% and nothing around it`, fix: "run it with `--engine envoy`" });
-    return [key, FIELDS[name]?.(argument?.replace(/:PLAIN$/, "") ?? "") ?? (() => null)];
+  const fields = Object.entries(format).map(([key, value]): [string, (logged: Logged) => unknown] => {
+    if (typeof value !== "string") {
+      const nested = accessLog(value);
+      if (Array.isArray(nested)) findings.push(...nested);
+      return [key, (logged) => (Array.isArray(nested) ? null : JSON.parse(nested(logged)))];
+    }
+    const field = fieldOf<Logged>(value);
+    if (field === undefined) findings.push({ code: "host-engine-unsupported", severity: "error", message: `the host engine's access log can't write ${key}`, found: value, expected: `one of %${Object.keys(FIELDS).join("%, %")}% and nothing around it`, fix: "run it with `--engine envoy`" });
+    return [key, field ?? (() => null)];
   });
   if (findings.length > 0) return findings;
   return (logged) => JSON.stringify(Object.fromEntries(fields.map(([key, field]) => [key, field(logged)])));

@@ -61,7 +61,19 @@ const Wasm = object({
 const Router = extension("envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router", { suppress_envoy_headers: Type.Literal(true) });
 
 const AccessLog = extension("envoy.access_loggers.stdout", "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog", {
-  log_format: object({ json_format: Type.Record(Type.String(), Type.String()) }),
+  log_format: object({ json_format: Type.Record(Type.String(), Type.Union([Type.String(), Type.Record(Type.String(), Type.String())])) }),
+});
+
+/** What the access log says of a request before routes change it. */
+const Capture = extension("envoy.filters.http.set_filter_state", "envoy.extensions.filters.http.set_filter_state.v3.Config", {
+  on_request_headers: Type.Array(
+    object({
+      object_key: Type.String(),
+      factory_key: Type.Literal("envoy.string"),
+      format_string: object({ text_format_source: object({ inline_string: Type.String() }), omit_empty_values: Type.Literal(true) }),
+      skip_if_empty: Type.Literal(true),
+    }),
+  ),
 });
 
 const Http2Options = object({ max_concurrent_streams: Count, initial_stream_window_size: Count, initial_connection_window_size: Count });
@@ -88,7 +100,7 @@ const ConnectionManager = extension("envoy.filters.network.http_connection_manag
   drain_timeout: Duration,
   access_log: optional(Type.Array(AccessLog)),
   route_config: RouteTable,
-  http_filters: Type.Array(Type.Union([Router, Wasm], { expected: "Wasm filters, and the router as the last one" }), { minItems: 1 }),
+  http_filters: Type.Array(Type.Union([Router, Wasm, Capture], { expected: "Wasm filters, set_filter_state for the access log, and the router as the last one" }), { minItems: 1 }),
 });
 
 const state = object({
@@ -130,4 +142,5 @@ export type ManagerConfig = Static<typeof ConnectionManager>["typed_config"];
 export type WasmConfig = Static<typeof Wasm>["typed_config"]["config"];
 export type DownstreamTls = Static<typeof DownstreamTls>["typed_config"];
 export type UpstreamTls = Static<typeof UpstreamTls>["typed_config"];
+export type CaptureConfig = Static<typeof Capture>["typed_config"]["on_request_headers"][number];
 export type StateConfig = Static<typeof state>;
