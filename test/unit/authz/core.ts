@@ -93,7 +93,12 @@ export class Core {
     new Uint8Array(this.exports.memory.buffer).fill(0xee, at, at + bytes.length);
     this.exports.free(at);
     this.sources = this.exports.__getString(this.exports.claimSources()).split("\n").slice(0, -1);
-    for (const source of this.sources) if (!this.compiled.has(source)) this.compiled.set(source, plan(environment, parse(source)) as never);
+    try {
+      for (const source of this.sources) if (!this.compiled.has(source)) this.compiled.set(source, plan(environment, parse(source)) as never);
+    } catch {
+      // As the filter says it when Envoy doesn't take an expression: of a name with a line break in it, say.
+      return "$: found claims that Envoy takes no CEL expression for, expected names in UTF-8, and an Envoy built with CEL";
+    }
     return error;
   }
 
