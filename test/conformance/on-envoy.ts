@@ -119,8 +119,13 @@ export async function runOnEnvoy(envoy: EnvoyBinary, scenarios: readonly Scenari
     }
     const running = await startEnvoy({ envoy, config: bootstrap(scenarios, files, peers) as never, concurrency: workers, logLevel: "warning", componentLogLevel: "wasm:info" });
     try {
-      await Promise.all(
-        scenarios.map(async (scenario) => {
+      // Contexts of one VM are numbered in the order of their requests: those that share one come one after the other.
+      const done = new Map<string, Promise<void>>();
+      for (const scenario of scenarios) {
+        const vm = scenario.sharesVmWith ?? scenario.id;
+        const before = done.get(vm);
+        const play = async (): Promise<void> => {
+          await before;
           const port = await running.port(scenario.id);
           const agent = scenario.oneConnection === true && new Agent({ keepAlive: true, maxSockets: 1 });
           for (const [index, request] of (scenario.requests ?? []).entries()) {
@@ -130,8 +135,10 @@ export async function runOnEnvoy(envoy: EnvoyBinary, scenarios: readonly Scenari
           }
           if (agent) agent.destroy();
           if (scenario.afterMs) await sleep(scenario.afterMs + 200);
-        }),
-      );
+        };
+        done.set(vm, play());
+      }
+      await Promise.all(done.values());
       await sleep(200);
     } finally {
       await running.stop();
