@@ -1,3 +1,4 @@
+import { leb, signedLeb } from "./leb.ts";
 import { Reader } from "./wasm.ts";
 
 /**
@@ -19,7 +20,7 @@ export function mergeData(wasm: Uint8Array): Uint8Array {
     if (gap <= HEADER) last!.bytes.push(...new Array<number>(gap).fill(0), ...bytes);
     else merged.push({ at, bytes: [...bytes] });
   }
-  const content = [...leb(merged.length), ...merged.flatMap(({ at, bytes }) => [0, I32_CONST, ...signedLeb(at), END, ...leb(bytes.length), ...bytes])];
+  const content = [...leb(merged.length), ...merged.flatMap(({ at, bytes }) => [0, I32_CONST, ...signedLeb(at | 0), END, ...leb(bytes.length), ...bytes])];
   const result = Uint8Array.from([...wasm.subarray(0, section.start), DATA, ...leb(content.length), ...content, ...wasm.subarray(section.content.end)]);
   const count = findSection(result, DATA_COUNT);
   if (count) result.set(leb(merged.length, count.content.end - count.content.at), count.content.at);
@@ -66,22 +67,5 @@ function readSigned(reader: Reader): number {
     const byte = reader.byte();
     value |= (byte & 0x7f) << shift;
     if (byte < 0x80) return shift < 25 && byte & 0x40 ? value | (-1 << (shift + 7)) : value;
-  }
-}
-
-/** @param width pads it to this many bytes */
-function leb(value: number, width = 1): number[] {
-  const bytes: number[] = [];
-  for (; value >= 0x80 || bytes.length < width - 1; value >>>= 7) bytes.push((value & 0x7f) | 0x80);
-  return [...bytes, value];
-}
-
-function signedLeb(value: number): number[] {
-  const bytes: number[] = [];
-  for (let rest = value | 0; ; rest >>= 7) {
-    const byte = rest & 0x7f;
-    const isLast = rest >> 7 === 0 ? (byte & 0x40) === 0 : rest >> 7 === -1 && (byte & 0x40) !== 0;
-    if (isLast) return [...bytes, byte];
-    bytes.push(byte | 0x80);
   }
 }

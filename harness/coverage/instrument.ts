@@ -2,6 +2,7 @@
  * Makes a module note which lines of its source have run: before the first instruction of each line it sets a bit in an
  * exported global of its own. Neither its memory nor its stack nor its functions' indices change. Pure.
  */
+import { leb, signedLeb } from "../build/leb.ts";
 import { readWasm } from "../build/wasm.ts";
 import { segmentAt, type Segment } from "../build/source-map.ts";
 import { instructionsIn } from "./code.ts";
@@ -217,21 +218,5 @@ function readLeb(bytes: Uint8Array, at: number): [value: number, next: number] {
     const byte = bytes[at++]!;
     value += (byte & 127) * scale;
     if (byte < 128) return [value, at];
-  }
-}
-
-function leb(value: number): number[] {
-  const out: number[] = [];
-  for (; value >= 128; value = Math.floor(value / 128)) out.push((value % 128) | 128);
-  return [...out, value];
-}
-
-function signedLeb(value: number): number[] {
-  const out: number[] = [];
-  for (;;) {
-    const low = value & 127;
-    value >>= 7;
-    if ((value === 0 && !(low & 64)) || (value === -1 && low & 64)) return [...out, low];
-    out.push(low | 128);
   }
 }

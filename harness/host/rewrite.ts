@@ -1,3 +1,4 @@
+import { leb, signedLeb } from "../build/leb.ts";
 import { InstructionReader } from "./opcodes.ts";
 
 /**
@@ -298,24 +299,4 @@ function countdown({ globals, functions }: Counts, by: number): Uint8Array {
 function checkBody({ globals, types, tables }: Counts): number[] {
   const left = leb(globals);
   return [0, 0x41, 0, 0x11, ...leb(types), ...leb(tables), 0x24, ...left, 0x23, ...left, 0x45, 0x04, 0x40, 0x00, 0x0b, 0x0b];
-}
-
-function leb(value: number): number[] {
-  const out: number[] = [];
-  do {
-    const low = value & 0x7f;
-    value = Math.floor(value / 128);
-    out.push(value > 0 ? low | 0x80 : low);
-  } while (value > 0);
-  return out;
-}
-
-/** Of a number that is not negative. */
-function signedLeb(value: number): number[] {
-  const out = leb(value);
-  if (out.at(-1)! & 0x40) {
-    out[out.length - 1]! |= 0x80;
-    out.push(0);
-  }
-  return out;
 }

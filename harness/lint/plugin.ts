@@ -54,8 +54,8 @@ export function lintPlugin(plugin: Plugin, network: Fields[], http: Fields[], so
   for (const [field, what] of [["identity", "the caller's identity"], ["directAddress", "the caller's address"]] as const) {
     const key = fieldsOf(settings[field]).filterState;
     if (typeof key !== "string") continue;
-    const setters = [...network.map((filter) => [filter, network] as const), ...http.slice(0, plugin.index).map((filter) => [filter, http] as const)];
-    const entries = setters.flatMap(([filter]) => (typeOf(fieldsOf(filter.typed_config)) === "Config" ? entriesOf(fieldsOf(filter.typed_config)) : []));
+    const ahead = [...network, ...http.slice(0, plugin.index)];
+    const entries = ahead.flatMap((filter) => (typeOf(fieldsOf(filter.typed_config)) === "Config" ? entriesOf(fieldsOf(filter.typed_config)) : []));
     if (!entries.some((entry) => (entry.object_key ?? entry.factory_key) === key)) {
       report.error("identity-source-missing", source, path, `no set_filter_state filter ahead of it sets "${key}": ${what} is unknown, and no policy on it matches`, { fix: "add envoy.filters.network.set_filter_state, as in filters/authz/envoy.yaml" });
     }
