@@ -65,7 +65,7 @@ const WHEN: Record<string, string> = {
 };
 
 const METHODS = ["GET", "POST", "get", "DELETE", "GE", "GETT"];
-const PATHS = ["/", "/a", "/a/b", "/a/b/c", "/api/v1/users", "/api/v2/users/7/x", "/admin/x", "/a/b.css", "/a//b", "/A", "/a*b", "/a/[b", "/a/%62", "/a;x/b", "/a/b/"];
+const PATHS = ["/", "/a", "/a/b", "/a/b/c", "/api/v1/users", "/api/v2/users/7/x", "/admin/x", "/a/b.css", "/a//b", "/A", "/a*b", "/a/[b", "/a/%62", "/a;x/b", "/a/b/", "/admin%3bx/y", "/a%23x", "/a%3fx", "/%61dmin/x", "/a%2a", "/a/%5bb", "/a/%2562", "/a/.b/..;x/c", "/a%zz"];
 const HOSTS = ["web.prod", "web.prod:8080", "WEB.Prod", "api.dev", "x.api.dev", "x"];
 const HEADERS = ["x-a", "x-b", "x-very-long-header-name-that-is-longer-than-sixty-three-characters-in-all"];
 const VALUES = ["1", "2", "12", "admin", "Admin", "", "1,2"];
