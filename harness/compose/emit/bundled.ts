@@ -1,0 +1,33 @@
+/** What a signed bundle for one Gateway carries: one text from which its filters of requests and of connections each take their part. */
+import { rulesOf } from "../resolve/index.ts";
+import { gatewaySubject, resolveWorkloads, tcpSubject, workloadName } from "../resolve/attachment.ts";
+import type { GatewayModel, Model } from "../resolve/model.ts";
+import { tcpListeners } from "../resolve/tcp.ts";
+import { Report } from "../report.ts";
+import { clean, type Config } from "./config.ts";
+import { attached, policyConfig, policyPart, workloadConfig, type PluginOptions } from "./plugins.ts";
+import { signedPart } from "./signing.ts";
+
+/** The policies that hold for the Gateway or what is behind it, and all that they attach to. Without any policy: undefined. */
+export function bundledConfig(gateway: GatewayModel, model: Model, options: PluginOptions): Config | undefined {
+  const rules = rulesOf(gateway);
+  const self = gatewaySubject(gateway);
+  const workloads = resolveWorkloads(rules, model.policies, options.rootNamespace, new Report());
+  const connections = tcpListeners(gateway).flatMap(({ listener, route }) => {
+    const backend = route.arms[0]?.backend;
+    return backend ? [{ name: `${backend.namespace}/${workloadName(backend)}`, ...tcpSubject(route.resource, backend), listeners: [listener.name] }] : [];
+  });
+  const policies = attached(gateway, [self, ...workloads, ...connections], model, options);
+  if (policies.length === 0) return undefined;
+  // Every route is named, since a route that isn't is denied: also those that lead nowhere, which the node itself answers.
+  const answered = rules.filter(({ id }) => !workloads.some(({ routes }) => routes.includes(id))).map(({ id }) => id);
+  return clean({
+    ...signedPart(policyPart(gateway, { ...self, targets: [] }, options)),
+    workloads: [
+      ...workloads.map(workloadConfig),
+      ...(answered.length > 0 ? [{ name: gateway.resource.id, namespace: self.namespace, labels: self.labels, routes: answered }] : []),
+      ...connections,
+    ],
+    policies: policies.map(policyConfig),
+  });
+}
