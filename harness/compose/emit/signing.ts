@@ -7,7 +7,8 @@ import type { Config, Json } from "./config.ts";
 export interface MountedBundle {
   audience: string[];
   version: number;
-  envelope: Json;
+  /** Absent: it isn't good any more, but nothing older is either. */
+  envelope?: Json;
 }
 
 export interface SigningOptions {
