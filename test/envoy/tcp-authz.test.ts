@@ -1,6 +1,5 @@
 /** Policies on connections, from Gateway and TCPRoute to bytes: real TLS sockets through a real Envoy with the real filter. */
-import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { connect as tcpConnect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { connect as tlsConnect, type ConnectionOptions } from "node:tls";
@@ -9,6 +8,7 @@ import { buildFilter } from "../../harness/build/index.ts";
 import { composeEnvoy, loadPolicies } from "../../harness/compose/index.ts";
 import { findEnvoy, startEnvoy, type RunningEnvoy } from "../../harness/envoy/index.ts";
 import { temporaryDirectory } from "../../harness/tempdir.ts";
+import { issue } from "../support/certificates.ts";
 import { carrier, doc, folder, ref } from "../unit/compose/support.ts";
 
 const scratch = temporaryDirectory("tcp-authz");
@@ -18,19 +18,6 @@ const ports: Record<string, number> = {};
 /** What reached the backend, and how many connections it saw. */
 let received = "";
 let connections = 0;
-
-function issue(names: Record<string, string>): void {
-  const openssl = (...args: string[]): void => void execFileSync("openssl", args, { cwd: scratch.path, stdio: "pipe" });
-  const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-  openssl("req", "-x509", ...key, "-keyout", "ca.key", "-out", "ca.crt", "-days", "2", "-subj", "/CN=ca");
-  for (const [name, san] of Object.entries(names)) {
-    mkdirSync(join(scratch.path, name));
-    openssl("req", ...key, "-keyout", `${name}/tls.key`, "-out", `${name}/req`, "-subj", `/CN=${name}`);
-    writeFileSync(join(scratch.path, name, "ext"), `subjectAltName=${san}\n`);
-    openssl("x509", "-req", "-in", `${name}/req`, "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", `${name}/ext`, "-out", `${name}/tls.crt`);
-    writeFileSync(join(scratch.path, name, "ca.crt"), readFileSync(join(scratch.path, "ca.crt")));
-  }
-}
 
 const authorization = (name: string, spec: string): string => `apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
@@ -90,7 +77,7 @@ async function listening(onSocket: (socket: Socket) => void): Promise<number> {
 }
 
 beforeAll(async () => {
-  issue({
+  issue(scratch.path, {
     node: "DNS:localhost,IP:127.0.0.1", app: "URI:spiffe://cluster.local/ns/prod/sa/app", dev: "URI:spiffe://cluster.local/ns/dev/sa/tool",
     two: "URI:spiffe://cluster.local/ns/prod/sa/app,URI:spiffe://cluster.local/ns/dev/sa/tool",
   });
