@@ -109,6 +109,7 @@ export class Authz {
   /** Compiles what was read, as this node needs it. False: refused, the reader says why. */
   compile(engine: Engine, reader: JsonReader, settings: Settings): bool {
     settings.tcp = this.tcp;
+    settings.strictPaths = this.strictPaths;
     if (!settings.finish(reader) || !this.handOver.takes(reader, settings.policies) || !engine.compile(reader, settings)) return false;
     if ((engine.needs & (1 << Field.SourceIp)) != 0 && this.directAddress == ABSENT) {
       refuse(reader, utf8("ipBlocks or source.ip in a policy"), utf8("'directAddress' beside the policies, since only a filter state tells the physical peer; or remoteIpBlocks"));
