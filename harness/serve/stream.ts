@@ -120,7 +120,7 @@ export class ServedStream implements StreamSink {
       return this.#reply(status, "", "direct_response", undefined, ["location", location]);
     }
     if (direct) return this.#reply(direct.status, "", "direct_response");
-    finalizeRequest(route, headers);
+    finalizeRequest(route, headers, this.#chain.removedHeaders);
     this.http.upstream.headers = headers;
     this.http.info.upstream = {};
     this.#router = new RouterCall(this, this.#chain, route, headers, endStream);

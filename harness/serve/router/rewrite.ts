@@ -9,10 +9,11 @@ import { compileRegex } from "./regex.ts";
 const STATUS = { MOVED_PERMANENTLY: 301, FOUND: 302, SEE_OTHER: 303, TEMPORARY_REDIRECT: 307, PERMANENT_REDIRECT: 308 };
 const DEFAULT_TIMEOUT_MS = 15_000;
 
-/** Header changes first, then host and path: Envoy's order. */
-export function finalizeRequest(route: ServedRoute, headers: HeaderMap): void {
+/** Header changes first, then host and path: Envoy's order. `removed`: what no route lets through. */
+export function finalizeRequest(route: ServedRoute, headers: HeaderMap, removed: readonly string[] = []): void {
   const { config } = route;
   changeHeaders(headers, config.request_headers_to_remove, config.request_headers_to_add);
+  for (const name of removed) headers.remove(name);
   const action = config.route;
   if (!action) return;
   if (action.host_rewrite_literal !== undefined) headers.assign(":authority", toByteString(action.host_rewrite_literal));
