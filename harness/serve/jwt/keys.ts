@@ -64,8 +64,8 @@ export function verifySignature(token: Token, keys: KeySet): Status {
   const fitting = keys.filter(({ kid, alg }) => (token.kid === "" || kid === "" || kid === token.kid) && (alg === "" || alg === token.alg));
   if (fitting.length === 0) return STATUS.noMatchingKey;
   for (const { algorithms, key } of fitting) {
+    if (algorithms.includes("EdDSA") && token.signature.length !== ED25519_BYTES) return STATUS.ed25519Length;
     if (!algorithms.includes(token.alg)) continue;
-    if (token.alg === "EdDSA" && token.signature.length !== ED25519_BYTES) return STATUS.ed25519Length;
     if (signedBy(token, key)) return STATUS.ok;
   }
   return STATUS.verification;

@@ -1,5 +1,5 @@
 /** One issuer's tokens in a request: found, verified, and what becomes of them. */
-import { byteStringToBytes, toByteString } from "../../host/bytes.ts";
+import { toByteString } from "../../host/bytes.ts";
 import type { HeaderMap, Json } from "../../host/index.ts";
 import type { JwtProviderConfig } from "../schema/jwt.ts";
 import { tokensIn, type Found } from "./extract.ts";
@@ -96,16 +96,17 @@ export class JwtProvider {
 /** A claim as a header's value; empty: none. Lists and objects as JSON in Base64. A byte string. */
 function claimText(value: Json | undefined): string {
   if (value === undefined || value === null) return "";
-  const text = typeof value === "number" ? numberText(value) : typeof value === "object" ? Buffer.from(JSON.stringify(value)).toString("base64") : String(value);
-  return headerSafe(toByteString(text));
+  const text = typeof value === "number" ? numberText(value) : typeof value === "object" ? Buffer.from(json(value)).toString("base64") : String(value);
+  return toByteString(text);
+}
+
+/** As protobuf writes it: characters that a browser could stumble over are escaped. */
+function json(value: Json): string {
+  return JSON.stringify(value).replace(/[<>\x7f-\x9f\xad\u0600-\u0603\u06dd\u070f\u17b4\u17b5\u200b-\u200f\u2028-\u202e\u2060-\u2064\u206a-\u206f\ufeff\ufff9-\ufffb]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 /** Whole numbers of 64 bits as such, others as C++ prints a double. */
 function numberText(value: number): string {
-  return Number.isInteger(value) && value >= 0 && value < 2 ** 64 ? BigInt(value).toString() : value.toFixed(6);
-}
-
-/** A line break from a claim would begin another header; Envoy turns such bytes into spaces when it adds them. */
-function headerSafe(value: string): string {
-  return byteStringToBytes(value).some((byte) => byte === 0 || byte === 10 || byte === 13) ? value.replace(/[\0\r\n]/g, " ") : value;
+  if (!Number.isInteger(value)) return value.toFixed(6);
+  return value >= 0 && value < 2 ** 64 ? BigInt(value).toString() : `${BigInt(value)}.000000`;
 }

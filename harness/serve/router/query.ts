@@ -11,18 +11,14 @@ export function parameters(path: string): [string, string][] {
   });
 }
 
-/** The path without a parameter; the others come out sorted by name, as in Envoy. */
+/** The path without a parameter; the others come out sorted by name and decoded, as in Envoy. No HTTP message may be able to carry it then. */
 export function withoutParameter(path: string, name: string): string {
   const kept = parameters(path).filter(([key]) => key !== name);
   const sorted = [...new Set(kept.map(([key]) => key))].sort().flatMap((key) => kept.filter(([each]) => each === key));
-  const query = sorted.map(([key, value]) => `${encoded(key)}=${encoded(value)}`).join("&");
+  const query = sorted.map(([key, value]) => `${key}=${value}`).join("&");
   return splitPath(path)[0] + (query === "" ? "" : `?${query}`);
 }
 
 function decoded(text: string): string {
   return text.replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)));
-}
-
-function encoded(text: string): string {
-  return text.replace(/[^A-Za-z0-9\-._~]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`);
 }

@@ -20,6 +20,15 @@ export function finalizeRequest(route: ServedRoute, headers: HeaderMap, removed:
   headers.assign(":path", rewritten(route, headers.get(":path") ?? "", action));
 }
 
+/** What a filter wrote that no HTTP message can carry, in Envoy's words. */
+export function unfitHeader({ entries }: HeaderMap): string | undefined {
+  for (let i = 0; i < entries.length; i += 2) {
+    if (!/^:?[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(entries[i]!)) return `invalid header name: ${entries[i]}`;
+    if (/[\0-\x08\x0a-\x1f\x7f]/.test(entries[i + 1]!)) return `invalid header value for: ${entries[i]}`;
+  }
+  return undefined;
+}
+
 export function finalizeResponse({ config }: ServedRoute, headers: HeaderMap): void {
   changeHeaders(headers, config.response_headers_to_remove, config.response_headers_to_add);
 }
