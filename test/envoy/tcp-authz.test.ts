@@ -92,7 +92,7 @@ beforeAll(async () => {
   const { config, findings } = composeEnvoy(loadPolicies(folder({ "policies.yaml": policies(echo) })), { moduleDir: scratch.path, modulePaths: { authz: path }, adminPort: null, logDenials: true });
   expect(findings.filter(({ severity }) => severity === "error")).toEqual([]);
   const bootstrap = JSON.parse(JSON.stringify(config).replace(/"port_value":700\d/g, '"port_value":0')) as never;
-  envoy = await startEnvoy({ envoy: await findEnvoy({ containers: false }), config: bootstrap, concurrency: 1 });
+  envoy = await startEnvoy({ envoy: await findEnvoy({ containers: false }), config: bootstrap, concurrency: 1, extraArgs: ["--file-flush-interval-msec", "10"] });
   for (const [i, name] of ["db", "plain", "sni", "empty"].entries()) ports[name] = await envoy.port(`prod/gw/${7001 + i}`);
 }, 180_000);
 
