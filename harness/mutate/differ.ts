@@ -30,7 +30,9 @@ export function differing(node: EdgeNode, gateway: Gateway, module: AuthzModule,
   const seen = new Set<string>();
   for (const workload of concerned) {
     const policies = [...gateway.applying(workload, "workload"), ...gateway.applying(workload, "gateway")];
-    for (const { listener, request } of requestsFor(gateway, workload, mutant, policies)) {
+    for (const { listener, request: made } of requestsFor(gateway, workload, mutant, policies)) {
+      // A listener has its port: nobody can bring another.
+      const request = { ...made, local: { ...made.local, port: listener.port } };
       const key = JSON.stringify([listener.name, request]);
       if (seen.has(key)) continue;
       seen.add(key);
