@@ -1,5 +1,5 @@
 /**
- * Runs cases in a real Envoy: one process for all of them, a listener for each case, a client with a certificate of its own
+ * Runs cases in a real Envoy: one process for a few hundred of them, a listener for each case, a client with a certificate of its own
  * for each identity, and a real upstream.
  */
 import { closeSync, existsSync, openSync, fstatSync, readFileSync, readSync } from "node:fs";
@@ -33,6 +33,9 @@ const BROKEN_MS = 150;
 /** How long metrics, logs and the access log may lag behind an answer. */
 const LAG_MS = 3_000;
 
+/** Cases that one Envoy has at a time: each takes two VMs, which is some 2.5 MB. */
+const CASES_AT_ONCE = 256;
+
 export function envoyEngine(binary: { path: string; image?: string; version: string }): Engine {
   return new EnvoyEngine(binary);
 }
@@ -49,8 +52,11 @@ class EnvoyEngine implements Engine {
   #envoy: RunningEnvoy | undefined;
   #upstream: Upstream | undefined;
   #callouts: Callouts | undefined;
-  #files!: Files;
-  /** Cases whose listeners stay for the whole run. */
+  #files: Files | undefined;
+  #cases: readonly CasePlan[] = [];
+  /** Which cases this Envoy is for. */
+  #part = -1;
+  /** Cases whose listeners stay as long as this Envoy. */
   #resident: CasePlan[] = [];
   #revision = 1;
   #certificates!: Certificates;
@@ -67,15 +73,25 @@ class EnvoyEngine implements Engine {
   async prepare(plans: readonly CasePlan[]): Promise<void> {
     const directory = (this.#directory = temporaryDirectory("cases"));
     this.#certificates = await Certificates.create();
-    const absolute = plans.map((plan) => ({ ...plan, module: resolve(plan.module) }));
-    // A filter that calls out may do so at any time. It is there only while its case runs: what is called is the case's.
-    this.#resident = absolute.filter((plan) => !comesAndGoes(plan));
-    const files = (this.#files = await this.#writeFiles(directory));
+    this.#cases = plans;
+    this.#files = await this.#writeFiles(directory);
     this.#callouts = await Callouts.start(plans);
     this.#upstream = await Upstream.start();
-    const { ports } = this.#upstream;
-    const clusters = [...(["http1", "http2"] as const).map((protocol) => ({ name: CLUSTERS[protocol], port: ports[protocol], protocol })), ...this.#callouts.clusters];
-    this.#envoy = await startEnvoy({
+    await this.#start(0);
+  }
+
+  /** Starts the Envoy that has this part of the cases, in the place of the one before. */
+  async #start(part: number): Promise<RunningEnvoy> {
+    await this.#envoy?.stop();
+    const files = this.#files!;
+    const mine = this.#cases.slice(part * CASES_AT_ONCE, (part + 1) * CASES_AT_ONCE).map((plan) => ({ ...plan, module: resolve(plan.module) }));
+    // A filter that calls out may do so at any time. It is there only while its case runs: what is called is the case's.
+    this.#resident = mine.filter((plan) => !comesAndGoes(plan));
+    await writeFile(files.accessLog, "");
+    await writeFile(files.listeners, JSON.stringify(discovery(this.#resident, files, this.binary.version)));
+    const { ports } = this.#upstream!;
+    const clusters = [...(["http1", "http2"] as const).map((protocol) => ({ name: CLUSTERS[protocol], port: ports[protocol], protocol })), ...this.#callouts!.clusters];
+    const envoy = await startEnvoy({
       config: bootstrap(files, clusters),
       envoy: this.binary,
       concurrency: 1,
@@ -84,9 +100,13 @@ class EnvoyEngine implements Engine {
       extraArgs: ["--file-flush-interval-msec", "5"],
       readyTimeoutMs: 120_000,
     });
-    for (const { name, port } of await this.#envoy.admin.listeners()) this.#ports.set(name, port);
+    this.#envoy = envoy;
+    this.#part = part;
+    this.#ports = new Map((await envoy.admin.listeners()).map(({ name, port }) => [name, port]));
     this.#accessLog = new LineReader(files.accessLog);
-    this.#before = await snapshot(this.#envoy.admin);
+    this.#ended = 0;
+    this.#before = await snapshot(envoy.admin);
+    return envoy;
   }
 
   async #writeFiles({ path }: TemporaryDirectory): Promise<Files> {
@@ -94,17 +114,17 @@ class EnvoyEngine implements Engine {
     const file = (name: string): string => join(path, name);
     const files: Files = { accessLog: file("access.log"), listeners: file("listeners.json"), serverCertificate: file("server.crt"), serverKey: file("server.key"), authority: file("ca.crt") };
     await Promise.all([
-      writeFile(files.accessLog, ""),
       writeFile(files.serverCertificate, server.certificate),
       writeFile(files.serverKey, server.key, { mode: 0o600 }),
       writeFile(files.authority, authority.certificate),
-      writeFile(files.listeners, JSON.stringify(discovery(this.#resident, files, this.binary.version))),
     ]);
     return files;
   }
 
   async run(plan: CasePlan, satisfied: Satisfied): Promise<CaseObservation> {
-    const envoy = this.#envoy ?? fail("engine-not-ready", "this engine wasn't prepared");
+    const running = this.#envoy ?? fail("engine-not-ready", "this engine wasn't prepared");
+    const part = Math.max(0, Math.floor(this.#cases.indexOf(plan) / CASES_AT_ONCE));
+    const envoy = part === this.#part ? running : await this.#start(part);
     const name = pluginName(plan);
     const given = new Set<CallAnswerSpec>();
     if (comesAndGoes(plan)) {
@@ -145,9 +165,10 @@ class EnvoyEngine implements Engine {
 
   /** Envoy watches for a file that takes the place of this one. */
   async #discover(plans: readonly CasePlan[]): Promise<void> {
-    const next = `${this.#files.listeners}.next`;
-    await writeFile(next, JSON.stringify(discovery(plans, this.#files, this.binary.version, ++this.#revision)));
-    await rename(next, this.#files.listeners);
+    const files = this.#files!;
+    const next = `${files.listeners}.next`;
+    await writeFile(next, JSON.stringify(discovery(plans, files, this.binary.version, ++this.#revision)));
+    await rename(next, files.listeners);
   }
 
   #trapOf({ module }: CasePlan, log: string): Pick<CaseObservation, "trap"> {

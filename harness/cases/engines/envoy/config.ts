@@ -149,8 +149,8 @@ function wasmFilter(plan: CasePlan): Config {
       name,
       root_id: plan.rootId,
       failure_policy: "FAIL_CLOSED",
-      // One VM serves all cases of a module, but a module that refuses its configuration fails its VM.
-      vm_config: { vm_id: plan.configurationError === undefined ? plan.filter : name, runtime: "envoy.wasm.runtime.v8", code: { local: { filename: plan.module } } },
+      // As on the host, each case has a VM of its own: a trap ends it, and the module's variables and shared data live in it.
+      vm_config: { vm_id: name, runtime: "envoy.wasm.runtime.v8", code: { local: { filename: plan.module } } },
       configuration: typed("google.protobuf.StringValue", { value: plan.config }),
     },
   });
