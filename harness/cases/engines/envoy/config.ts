@@ -12,6 +12,9 @@ import { ARM_STATE, CLUSTERS, DIRECT_KEY } from "../common.ts";
 /** Prefix of the connection managers' statistics. */
 export const STAT_PREFIX = "cases";
 
+/** A listener without filters: when a request to it has been counted, so has everything that was over before. */
+export const MARK = "mark";
+
 export interface Files {
   accessLog: string;
   /** Where {@link discovery} is written. */
@@ -53,8 +56,17 @@ export function bootstrap(files: Files, clusters: readonly ClusterPort[]): Boots
     stats_flush_on_admin: true,
     // Listeners come by discovery because it refuses each bad one alone, where the bootstrap would be refused as a whole.
     dynamic_resources: { lds_config: { resource_api_version: "V3", path_config_source: { path: files.listeners } } },
-    static_resources: { clusters: clusters.map(cluster) },
+    static_resources: { listeners: [markListener()], clusters: clusters.map(cluster) },
   } as unknown as Bootstrap;
+}
+
+function markListener(): Config {
+  const routes = { name: MARK, virtual_hosts: [{ name: MARK, domains: ["*"], routes: [{ match: { prefix: "/" }, direct_response: { status: 204 } }] }] };
+  return {
+    name: MARK,
+    address: { socket_address: { address: "127.0.0.1", port_value: 0 } },
+    filter_chains: [{ filters: [httpConnectionManager({ name: MARK, routes, filters: [] })] }],
+  };
 }
 
 function cluster({ name, port, protocol }: ClusterPort): Config {

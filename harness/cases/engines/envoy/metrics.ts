@@ -2,10 +2,10 @@
 import { fail } from "../../../errors.ts";
 import type { AdminClient } from "../../../envoy/index.ts";
 import type { MetricChange } from "../../plan.ts";
-import { STAT_PREFIX } from "./config.ts";
+import { MARK, STAT_PREFIX } from "./config.ts";
 
-/** The connection managers' own histogram gets a value when a request is over: with it, the modules' have theirs. */
-const TIMES = `http.${STAT_PREFIX}.downstream_rq_time`;
+/** Histograms show with a delay, and all together: when the marks' has a value, so have the modules' theirs from before. */
+const TIMES = `http.${MARK}.downstream_rq_time`;
 const ACTIVE = `http.${STAT_PREFIX}.downstream_rq_active`;
 const PREFIX = "wasmcustom.";
 
@@ -16,8 +16,8 @@ interface Bucket {
 }
 
 export interface Snapshot {
-  /** How many requests are over since Envoy started, their last callbacks included. */
-  completed: number;
+  /** How many marks have been counted since Envoy started. */
+  marks: number;
   /** Requests under way. */
   active: number;
   scalars: Map<string, number>;
@@ -28,12 +28,12 @@ export async function snapshot(admin: AdminClient): Promise<Snapshot> {
   const { status, body } = await admin.get(`/stats?format=json&histogram_buckets=detailed&filter=${encodeURIComponent(`^(${PREFIX.replace(".", "\\.")}|(${TIMES}|${ACTIVE})$)`)}`);
   if (status !== 200) fail("envoy-admin", `Envoy's admin interface answered ${status} when asked for metrics`, { found: body.slice(0, 200) });
   type Entry = { name?: string; value?: number; histograms?: { details?: { name: string; totals?: Bucket[] }[] } };
-  const seen: Snapshot = { completed: 0, active: 0, scalars: new Map(), histograms: new Map() };
+  const seen: Snapshot = { marks: 0, active: 0, scalars: new Map(), histograms: new Map() };
   for (const { name, value, histograms } of (JSON.parse(body) as { stats: Entry[] }).stats) {
     if (name === ACTIVE) seen.active = value ?? 0;
     else if (name !== undefined && value !== undefined) seen.scalars.set(name.slice(PREFIX.length), value);
     for (const { name: full, totals = [] } of histograms?.details ?? []) {
-      if (full === TIMES) seen.completed = totals.reduce((sum, { count }) => sum + count, 0);
+      if (full === TIMES) seen.marks = totals.reduce((sum, { count }) => sum + count, 0);
       else seen.histograms.set(full.slice(PREFIX.length), totals);
     }
   }
