@@ -8,6 +8,7 @@ import { findFilterSource, type FilterSource } from "../build/source.ts";
 import { nearest } from "../compose/nearest.ts";
 import { Report, sortFindings } from "../compose/report.ts";
 import { Source, type Path } from "../compose/source.ts";
+import { scriptOf } from "./connections.ts";
 import { milliseconds, planUpstream, type CasePlan, type StepPlan } from "./plan.ts";
 import type { CaseSpec, FileSpec, StepSpec } from "./schema.ts";
 import { checkSense } from "./sense.ts";
@@ -151,7 +152,7 @@ function planOf(reader: CaseReader, spec: CaseSpec, path: Path, row?: Path): Cas
   if (!checkCase(spec, path, source, report)) return undefined;
   if (!checkSense(spec, path, source, report)) return undefined;
   const at = (...inner: (string | number)[]): Position => (row === undefined ? source.at([...path, ...inner]) : source.at(row));
-  const own: StepSpec[] = spec.steps ?? [{ request: spec.request ?? {}, upstream: spec.upstream, repeat: spec.repeat, expect: spec.expect ?? {} }];
+  const own: StepSpec[] = spec.steps ?? [{ ...(spec.connection === undefined && { request: spec.request ?? {} }), upstream: spec.upstream, repeat: spec.repeat, expect: spec.expect ?? {} }];
   const configurationError = spec.expect?.["configuration-error"];
   const config = spec.config ?? reader.spec.config;
   return {
@@ -173,11 +174,15 @@ function planOf(reader: CaseReader, spec: CaseSpec, path: Path, row?: Path): Cas
 
 /** A step takes what it doesn't say itself from its case. */
 function stepOf(reader: CaseReader, spec: CaseSpec, step: StepSpec, at: StepPlan["at"]): StepPlan {
-  const request = step.request === undefined && step.wait !== undefined && step.repeat === undefined ? undefined : { ...spec.request, ...step.request };
+  const idle = step.request === undefined && step.connection === undefined && step.wait !== undefined && step.repeat === undefined;
+  const connects = step.connection !== undefined || (spec.connection !== undefined && step.request === undefined);
+  const request = idle || connects ? undefined : { ...spec.request, ...step.request };
   return {
     waitMs: step.wait === undefined ? 0 : milliseconds(step.wait),
     request,
+    ...(connects && !idle && { connection: { ...spec.connection, ...step.connection } }),
     upstream: planUpstream({ ...spec.upstream, ...step.upstream }, request),
+    script: scriptOf(step.upstream?.send ?? spec.upstream?.send),
     clusters: { ...reader.spec.clusters, ...spec.clusters, ...step.clusters },
     repeat: step.repeat ?? 1,
     expect: step.expect ?? {},

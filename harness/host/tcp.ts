@@ -4,7 +4,7 @@ import { Context } from "./context.ts";
 import type { Filter } from "./filter.ts";
 import type { Plugin } from "./plugin.ts";
 import type { RootContext } from "./root-context.ts";
-import { Connection, StreamInfo, type ConnectionInit } from "./stream-info.ts";
+import { Connection, FilterState, StreamInfo, type ConnectionInit, type FilterStateInit } from "./stream-info.ts";
 import { BufferType, PeerType, Status, StreamType, type StatusCode } from "./types.ts";
 import type { GuestFunction, Vm } from "./vm.ts";
 
@@ -74,6 +74,8 @@ class TcpContext extends Context {
 export interface TcpInit extends ConnectionInit {
   /** Cluster that `tcp_proxy` chooses, for `xds.cluster_name`. */
   cluster?: string;
+  /** What filters ahead left when the connection came. */
+  filterState?: Readonly<Record<string, FilterStateInit>>;
 }
 
 /**
@@ -107,6 +109,7 @@ export class TcpConnection {
     this.filter = filter;
     this.connection = new Connection(init, host.nextConnectionId++);
     this.info = new StreamInfo(this.connection, "", host.clock.wallNs(), host.clock.monotonicNs());
+    for (const [key, value] of Object.entries(init.filterState ?? {})) this.connection.filterState.set(key, FilterState.objectOf(value));
     const handle = filter.pluginConfig.handleFor(host.worker(worker));
     if (handle === undefined) return;
     if (handle.vm.failed) {

@@ -13,14 +13,15 @@ import { fail } from "../../errors.ts";
 import { startEnvoy, type RunningEnvoy } from "../../envoy/index.ts";
 import { temporaryDirectory, type TemporaryDirectory } from "../../tempdir.ts";
 import type { Engine, Satisfied } from "../engine.ts";
-import { clustersOf, planRequest, type CaseObservation, type CasePlan, type Exchange, type StepObservation, type StepPlan } from "../plan.ts";
+import { clustersOf, planConnection, planRequest, type CaseObservation, type CasePlan, type ConnectionSeen, type Exchange, type StepObservation, type StepPlan } from "../plan.ts";
 import { Certificates } from "./envoy/certificates.ts";
 import { send } from "./envoy/client.ts";
 import type { CallAnswerSpec } from "../schema-calls.ts";
 import { partsOf } from "../snapshot.ts";
 import { Stubs } from "../stubs.ts";
-import { CLUSTERS } from "./common.ts";
+import { CLUSTERS, TCP_CLUSTER } from "./common.ts";
 import { Callouts } from "./envoy/callouts.ts";
+import { converse, TcpUpstream } from "./envoy/connection.ts";
 import { bootstrap, discovery, doorsOf, doorOf, listenerName, MARK, pluginName, type Files } from "./envoy/config.ts";
 import { changes, snapshot, type Snapshot } from "./envoy/metrics.ts";
 import { Upstream } from "./envoy/upstream.ts";
@@ -48,10 +49,18 @@ interface AccessLine {
   route: string | null;
 }
 
+/** Of a connection. */
+interface ConnectionLine {
+  plugin: string;
+  /** Why Envoy or a filter closed it, if they did. */
+  closed: string | null;
+}
+
 class EnvoyEngine implements Engine {
   readonly name = "envoy";
   #envoy: RunningEnvoy | undefined;
   #upstream: Upstream | undefined;
+  #tcpUpstream: TcpUpstream | undefined;
   #callouts: Callouts | undefined;
   #files: Files | undefined;
   #cases: readonly CasePlan[] = [];
@@ -67,6 +76,8 @@ class EnvoyEngine implements Engine {
   #accessLog!: LineReader;
   /** Marks that were made in this Envoy. */
   #marks = 0;
+  /** Connections that its upstream had before this Envoy. */
+  #acceptedBefore = 0;
   readonly #symbolizers = new Map<string, Symbolizer>();
 
   constructor(private readonly binary: { path: string; image?: string; version: string }) {}
@@ -78,6 +89,7 @@ class EnvoyEngine implements Engine {
     this.#files = await this.#writeFiles(directory);
     this.#callouts = await Callouts.start(plans);
     this.#upstream = await Upstream.start();
+    this.#tcpUpstream = await TcpUpstream.start();
     await this.#start(0);
   }
 
@@ -91,7 +103,7 @@ class EnvoyEngine implements Engine {
     await writeFile(files.accessLog, "");
     await writeFile(files.listeners, JSON.stringify(discovery(this.#resident, files, this.binary.version)));
     const { ports } = this.#upstream!;
-    const clusters = [...(["http1", "http2"] as const).map((protocol) => ({ name: CLUSTERS[protocol], port: ports[protocol], protocol })), ...this.#callouts!.clusters];
+    const clusters = [...(["http1", "http2"] as const).map((protocol) => ({ name: CLUSTERS[protocol], port: ports[protocol], protocol })), { name: TCP_CLUSTER, port: this.#tcpUpstream!.port, protocol: "http1" as const }, ...this.#callouts!.clusters];
     const envoy = await startEnvoy({
       config: bootstrap(files, clusters),
       envoy: this.binary,
@@ -106,6 +118,7 @@ class EnvoyEngine implements Engine {
     this.#ports = new Map((await envoy.admin.listeners()).map(({ name, port }) => [name, port]));
     this.#accessLog = new LineReader(files.accessLog);
     this.#marks = 0;
+    this.#acceptedBefore = this.#tcpUpstream!.accepted;
     this.#before = await snapshot(envoy.admin);
     return envoy;
   }
@@ -198,6 +211,12 @@ class EnvoyEngine implements Engine {
       timeMs += performance.now() - started;
       exchanges.push({ ...answer, details: undefined, route: undefined, upstream: upstream.seen });
     }
+    const connections: ConnectionSeen[] = [];
+    for (let n = 0; step.connection !== undefined && n < step.repeat; n++) {
+      const started = performance.now();
+      connections.push(await this.#connect(plan, step, n, envoy));
+      timeMs += performance.now() - started;
+    }
     // In the order in which the requests ended: one after another.
     const lines = await this.#accessLog.next(exchanges.length, (line) => (JSON.parse(line) as AccessLine).plugin === name);
     lines.forEach((line, index) => {
@@ -209,7 +228,7 @@ class EnvoyEngine implements Engine {
     for (const start = Date.now(); ; await sleep(3)) {
       const after = await snapshot(envoy.admin);
       const logs = readsLog ? linesOf(envoy.log().slice(logged), name) : [];
-      const seen: StepObservation = { exchanges, calls: this.#callouts!.calls, metrics: changes(this.#before, after), logs, timeMs };
+      const seen: StepObservation = { exchanges, connections, calls: this.#callouts!.calls, metrics: changes(this.#before, after), logs, timeMs };
       if (!satisfied(seen) && Date.now() - start < LAG_MS) continue;
       this.#before = after;
       this.#callouts!.take();
@@ -217,10 +236,10 @@ class EnvoyEngine implements Engine {
     }
   }
 
-  /** Waits until every stream is over, and everything that was counted for it shows. */
+  /** Waits until every stream and connection is over, and everything that was counted for it shows. */
   async #settle(envoy: RunningEnvoy): Promise<void> {
     const deadline = Date.now() + BUSY_MS;
-    while ((await snapshot(envoy.admin)).active > 0 && Date.now() < deadline) await sleep(2);
+    for (let seen = await snapshot(envoy.admin); seen.active + seen.open > 0 && Date.now() < deadline; seen = await snapshot(envoy.admin)) await sleep(2);
     await mark(this.#ports.get(MARK)!);
     this.#marks++;
     // Envoy merges histograms after each look at them: what one look misses, a later one sees.
@@ -230,8 +249,29 @@ class EnvoyEngine implements Engine {
     }
   }
 
+  async #connect(plan: CasePlan, step: StepPlan, n: number, envoy: RunningEnvoy): Promise<ConnectionSeen> {
+    const connection = planConnection(step.connection!, n);
+    const { tls } = connection;
+    const port = this.#ports.get(listenerName(plan, { tcp: true, tls })) ?? fail("envoy-listener-missing", "Envoy has no listener for connections of this case");
+    const { received, first, upstream } = await converse(connection, step.script, port, this.#certificates, this.#tcpUpstream!);
+    const [line] = await this.#accessLog.next(1, (each) => (JSON.parse(each) as ConnectionLine).plugin === pluginName(plan));
+    const { closed } = JSON.parse(line!) as ConnectionLine;
+    // One that Envoy still made is nobody's, and must not be taken for the next one's.
+    if (tls && first !== "upstream") await this.#quiet(envoy);
+    const byFilter = closed?.startsWith("wasm") === true || first === undefined;
+    return { received, closed: byFilter ? "filter" : first, upstream: { received: upstream.received, connected: tls ? undefined : upstream.connected } };
+  }
+
+  /** Waits until every connection that Envoy made has come. */
+  async #quiet(envoy: RunningEnvoy): Promise<void> {
+    for (const deadline = Date.now() + BUSY_MS; Date.now() < deadline; await sleep(3)) {
+      if (this.#tcpUpstream!.accepted - this.#acceptedBefore >= (await snapshot(envoy.admin)).connected) return;
+    }
+  }
+
   async close(): Promise<void> {
     await this.#envoy?.stop();
+    await this.#tcpUpstream?.close();
     await this.#upstream?.close();
     await this.#callouts?.close();
     this.#directory?.remove();

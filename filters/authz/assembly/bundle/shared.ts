@@ -16,6 +16,12 @@ export let newestSignature: View = ABSENT;
 export let newestPayload: View = ABSENT;
 let newestCas: u32 = 0;
 
+/** A number's bytes, until the next. */
+export function numberView(value: u64): View {
+  store<u64>(number, value);
+  return view(number, 8);
+}
+
 export function loadNewest(key: View): void {
   const entry = getSharedData(key);
   newestPayload = ABSENT;
@@ -35,7 +41,7 @@ export function loadNewest(key: View): void {
 export function replaceNewest(key: View, signature: View, payload: View): bool {
   store<u8>(number, <u8>size(signature));
   const entry = scratch.join(scratch.join(view(number, 1), signature), payload);
-  return setSharedData(key, entry, newestCas) == WasmResultValues.Ok;
+  return setSharedData(key, entry, newestCas) != WasmResultValues.CasMismatch;
 }
 
 // When to ask next (in nanoseconds since 1970), and the entity tag of what was taken last.
@@ -56,6 +62,5 @@ export function loadTurn(key: View): void {
 
 /** @param cas 0 writes whatever was there */
 export function storeTurn(key: View, due: u64, etag: View, cas: u32): bool {
-  store<u64>(number, due);
-  return setSharedData(key, scratch.join(view(number, 8), etag), cas) == WasmResultValues.Ok;
+  return setSharedData(key, scratch.join(numberView(due), etag), cas) == WasmResultValues.Ok;
 }
