@@ -224,9 +224,8 @@ class EnvoyEngine implements Engine {
       exchanges[index]!.details = details === null || NO_LOCAL_REPLY.test(details) ? undefined : details;
       exchanges[index]!.route = route === null || route === "" ? undefined : route;
     });
-    await this.#settle(envoy);
-    for (const start = Date.now(); ; await sleep(3)) {
-      const after = await snapshot(envoy.admin);
+    const over = exchanges.every(({ complete }) => complete) && connections.length === 0;
+    for (let after = await this.#settled(envoy, over), start = Date.now(); ; await sleep(3), after = await snapshot(envoy.admin)) {
       const logs = readsLog ? linesOf(envoy.log().slice(logged), name) : [];
       const seen: StepObservation = { exchanges, connections, calls: this.#callouts!.calls, metrics: changes(this.#before, after), logs, timeMs };
       if (!satisfied(seen) && Date.now() - start < LAG_MS) continue;
@@ -236,17 +235,27 @@ class EnvoyEngine implements Engine {
     }
   }
 
-  /** Waits until every stream and connection is over, and everything that was counted for it shows. */
-  async #settle(envoy: RunningEnvoy): Promise<void> {
-    const deadline = Date.now() + BUSY_MS;
-    for (let seen = await snapshot(envoy.admin); seen.active + seen.open > 0 && Date.now() < deadline; seen = await snapshot(envoy.admin)) await sleep(2);
-    await mark(this.#ports.get(MARK)!);
-    this.#marks++;
-    // Envoy merges histograms after each look at them: what one look misses, a later one sees.
-    while ((await snapshot(envoy.admin)).marks < this.#marks) {
-      if (Date.now() > deadline) fail("envoy-busy", `Envoy's metrics don't show after ${BUSY_MS} ms what it has done`);
-      await sleep(2);
+  /**
+   * Looks when every stream and connection is over and everything that was counted for it shows: Envoy merges histograms
+   * after each look at them, so what one look misses, a later one sees.
+   *
+   * @param over the client knows that they are
+   */
+  async #settled(envoy: RunningEnvoy, over: boolean): Promise<Snapshot> {
+    let marked = false;
+    for (const deadline = Date.now() + BUSY_MS; Date.now() < deadline; await sleep(2)) {
+      if (over && !marked) {
+        await mark(this.#ports.get(MARK)!);
+        this.#marks++;
+        marked = true;
+      }
+      const seen = await snapshot(envoy.admin);
+      over = seen.active + seen.open === 0;
+      // What is over only now is counted after the mark.
+      if (!over) marked = false;
+      else if (marked && seen.marks >= this.#marks) return seen;
     }
+    return fail("envoy-busy", `Envoy isn't done with this step after ${BUSY_MS} ms, or its metrics don't show it`);
   }
 
   async #connect(plan: CasePlan, step: StepPlan, n: number, envoy: RunningEnvoy): Promise<ConnectionSeen> {
