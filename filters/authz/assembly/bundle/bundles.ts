@@ -166,15 +166,16 @@ export class Bundles {
 
   tick(): void {
     this.error = ABSENT; // what it pointed to went with its callback
+    loadTurn(this.turn);
+    const due = turnDue;
+    const etag = turnTag;
+    const cas = turnCas;
+    // Also without a source: Envoy takes a plugin of before up again, as it is, where its configuration comes back.
+    if (cas != this.seen) {
+      this.seen = cas;
+      this.sync();
+    }
     if (this.source.cluster != ABSENT) {
-      loadTurn(this.turn);
-      const due = turnDue;
-      const etag = turnTag;
-      const cas = turnCas;
-      if (cas != this.seen) {
-        this.seen = cas;
-        this.sync();
-      }
       const time = now();
       // Further away than an interval: the clock was set back.
       if (time >= due || due - time > this.source.interval) {
