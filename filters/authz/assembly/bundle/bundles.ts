@@ -21,7 +21,7 @@ import { Bundle } from "./bundle";
 import { envelopeCount, envelopePayload, envelopeSignature, readEnvelope } from "./envelope";
 import { define, show } from "./metrics";
 import { Reason, reasonWord } from "./reasons";
-import { loadNewest, loadTurn, newestPayload, newestSignature, numberView, replaceNewest, storeTurn, turnCas, turnDue, turnTag } from "./shared";
+import { isNewest, loadNewest, loadTurn, newestPayload, newestSignature, numberView, replaceNewest, storeTurn, turnCas, turnDue, turnTag } from "./shared";
 import { Signing } from "./signing";
 import { Answer, Source, answerOf, answeredBody, answeredTag } from "./source";
 
@@ -112,8 +112,9 @@ export class Bundles {
       const signature = envelopeSignature(i);
       if (!this.signing.trusts(signature, envelopePayload)) continue;
       this.envelope = signature;
-      this.sync();
-      return this.consider(signature, envelopePayload, false);
+      const known = isNewest(this.newest, signature);
+      if (!known) this.sync();
+      return this.consider(signature, envelopePayload, known);
     }
     return Reason.Signature;
   }
