@@ -118,6 +118,7 @@ export class Authz {
   /** Compiles what was read, as this node needs it. False: refused, the reader says why. */
   compile(engine: Engine, reader: JsonReader, settings: Settings): bool {
     settings.tcp = this.tcp;
+    settings.strictPaths = this.strictPaths;
     if (!settings.finish(reader) || !settings.narrow(reader, this.listener)) return false;
     // Of a listener's, those that connections would be held against are refused once that is known.
     if ((this.listener == ABSENT && !this.handOver.takes(reader, settings.policies)) || !engine.compile(reader, settings)) return false;

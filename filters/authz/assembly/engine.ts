@@ -71,7 +71,7 @@ export class Engine {
     appendText(trustDomains, settings.trustDomain);
     for (let node = settings.aliases.first; node != 0; node = next(node)) appendText(trustDomains, textOf(node));
     const spaces = new Spaces(this.arena, this.table);
-    this.needs = compile(settings.policies, trustDomains, spaces, settings.tcp);
+    this.needs = compile(settings, trustDomains, spaces);
     this.headers.finish();
     this.node = attachment.scopes(settings.node);
     this.elsewhere = this.node;

@@ -36,6 +36,8 @@ export class Settings {
   readonly policies: List = make<List>();
   /** Do they decide on connections, not on requests? */
   tcp: bool = false;
+  /** Does every reading of a path count? */
+  strictPaths: bool = false;
   private hasPolicies: bool = false;
 
   /** Reads one member, by its index in {@link SETTINGS}. */

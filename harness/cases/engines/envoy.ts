@@ -12,14 +12,15 @@ import { fail } from "../../errors.ts";
 import { startEnvoy, type RunningEnvoy } from "../../envoy/index.ts";
 import { temporaryDirectory, type TemporaryDirectory } from "../../tempdir.ts";
 import type { Engine, Satisfied } from "../engine.ts";
-import { clustersOf, planRequest, type CaseObservation, type CasePlan, type Exchange, type StepObservation, type StepPlan } from "../plan.ts";
+import { clustersOf, planConnection, planRequest, type CaseObservation, type CasePlan, type ConnectionSeen, type Exchange, type StepObservation, type StepPlan } from "../plan.ts";
 import { Certificates } from "./envoy/certificates.ts";
 import { send } from "./envoy/client.ts";
 import type { CallAnswerSpec } from "../schema-calls.ts";
 import { partsOf } from "../snapshot.ts";
 import { Stubs } from "../stubs.ts";
-import { CLUSTERS } from "./common.ts";
+import { CLUSTERS, TCP_CLUSTER } from "./common.ts";
 import { Callouts } from "./envoy/callouts.ts";
+import { converse, TcpUpstream } from "./envoy/connection.ts";
 import { bootstrap, discovery, doorsOf, doorOf, listenerName, pluginName, type Files } from "./envoy/config.ts";
 import { changes, snapshot, type Snapshot } from "./envoy/metrics.ts";
 import { Upstream } from "./envoy/upstream.ts";
@@ -44,10 +45,18 @@ interface AccessLine {
   route: string | null;
 }
 
+/** Of a connection. */
+interface ConnectionLine {
+  plugin: string;
+  /** Why Envoy or a filter closed it, if they did. */
+  closed: string | null;
+}
+
 class EnvoyEngine implements Engine {
   readonly name = "envoy";
   #envoy: RunningEnvoy | undefined;
   #upstream: Upstream | undefined;
+  #tcpUpstream: TcpUpstream | undefined;
   #callouts: Callouts | undefined;
   #files!: Files;
   /** Cases whose listeners stay for the whole run. */
@@ -73,8 +82,9 @@ class EnvoyEngine implements Engine {
     const files = (this.#files = await this.#writeFiles(directory));
     this.#callouts = await Callouts.start(plans);
     this.#upstream = await Upstream.start();
+    this.#tcpUpstream = await TcpUpstream.start();
     const { ports } = this.#upstream;
-    const clusters = [...(["http1", "http2"] as const).map((protocol) => ({ name: CLUSTERS[protocol], port: ports[protocol], protocol })), ...this.#callouts.clusters];
+    const clusters = [...(["http1", "http2"] as const).map((protocol) => ({ name: CLUSTERS[protocol], port: ports[protocol], protocol })), { name: TCP_CLUSTER, port: this.#tcpUpstream.port, protocol: "http1" as const }, ...this.#callouts.clusters];
     this.#envoy = await startEnvoy({
       config: bootstrap(files, clusters),
       envoy: this.binary,
@@ -176,6 +186,12 @@ class EnvoyEngine implements Engine {
       timeMs += performance.now() - started;
       exchanges.push({ ...answer, details: undefined, route: undefined, upstream: upstream.seen });
     }
+    const connections: ConnectionSeen[] = [];
+    for (let n = 0; step.connection !== undefined && n < step.repeat; n++) {
+      const started = performance.now();
+      connections.push(await this.#connect(plan, step, n, envoy));
+      timeMs += performance.now() - started;
+    }
     // In the order in which the requests ended: one after another.
     const lines = await this.#accessLog.next(exchanges.length, (line) => (JSON.parse(line) as AccessLine).plugin === name);
     lines.forEach((line, index) => {
@@ -188,10 +204,10 @@ class EnvoyEngine implements Engine {
     for (const start = Date.now(); ; await sleep(3)) {
       const after = await snapshot(envoy.admin);
       const logs = readsLog ? linesOf(envoy.log().slice(logged), name) : [];
-      const seen: StepObservation = { exchanges, calls: this.#callouts!.calls, metrics: changes(this.#before, after), logs, timeMs };
+      const seen: StepObservation = { exchanges, connections, calls: this.#callouts!.calls, metrics: changes(this.#before, after), logs, timeMs };
       const waited = Date.now() - start;
       // A stream that broke off is over without a value in the histogram of times.
-      const over = after.completed >= this.#ended || (after.active === 0 && waited > BROKEN_MS);
+      const over = after.open === 0 && (after.completed >= this.#ended || (after.active === 0 && waited > BROKEN_MS));
       if ((!over || !satisfied(seen)) && waited < LAG_MS) continue;
       this.#ended = Math.min(this.#ended, after.completed);
       this.#before = after;
@@ -200,8 +216,29 @@ class EnvoyEngine implements Engine {
     }
   }
 
+  async #connect(plan: CasePlan, step: StepPlan, n: number, envoy: RunningEnvoy): Promise<ConnectionSeen> {
+    const connection = planConnection(step.connection!, n);
+    const { tls } = connection;
+    const port = this.#ports.get(listenerName(plan, { tcp: true, tls })) ?? fail("envoy-listener-missing", "Envoy has no listener for connections of this case");
+    const { received, first, upstream } = await converse(connection, step.script, port, this.#certificates, this.#tcpUpstream!);
+    const [line] = await this.#accessLog.next(1, (each) => (JSON.parse(each) as ConnectionLine).plugin === pluginName(plan));
+    const { closed } = JSON.parse(line!) as ConnectionLine;
+    // One that Envoy still made is nobody's, and must not be taken for the next one's.
+    if (tls && first !== "upstream") await this.#quiet(envoy);
+    const byFilter = closed?.startsWith("wasm") === true || first === undefined;
+    return { received, closed: byFilter ? "filter" : first, upstream: { received: upstream.received, connected: tls ? undefined : upstream.connected } };
+  }
+
+  /** Waits until every connection that Envoy made has come. */
+  async #quiet(envoy: RunningEnvoy): Promise<void> {
+    for (const deadline = Date.now() + LAG_MS; Date.now() < deadline; await sleep(3)) {
+      if (this.#tcpUpstream!.accepted >= (await snapshot(envoy.admin)).connected) return;
+    }
+  }
+
   async close(): Promise<void> {
     await this.#envoy?.stop();
+    await this.#tcpUpstream?.close();
     await this.#upstream?.close();
     await this.#callouts?.close();
     this.#directory?.remove();
