@@ -55,10 +55,11 @@ async function pack(dir: string, args: Args): Promise<Outcome> {
   const expires = parseExpiry(args.expires);
   const files = required("--key", args.key).split(",");
   if (files.length > 2) throw new UsageError("--key takes one or two keys");
-  const [{ readPrivateKey, keyId }, { seal }, { pack }, { loadPolicies }, { withScenario }] = await Promise.all([
+  const [{ readPrivateKey, keyId }, { seal, LATEST_EXPIRY }, { pack }, { loadPolicies }, { withScenario }] = await Promise.all([
     import("../bundle/keys.ts"), import("../bundle/envelope.ts"), import("../bundle/pack.ts"), import("../compose/index.ts"), import("../scenario/check.ts"),
   ]);
   const keys = files.map(readPrivateKey);
+  if (expires > LATEST_EXPIRY) throw new UsageError(`--expires is ${args.expires}: no later than the year 9999`);
   if (expires <= Date.now() / 1000) fail("bundle-expired", "nobody would take a bundle that has expired already", { found: args.expires, expected: "a time to come, such as 30d" });
   const before = args.output !== undefined && existsSync(args.output) ? versionIn(readFileSync(args.output, "utf8")) : undefined;
   if (before === null) fail("bundle-output", "what is there is no bundle, and isn't overwritten", { where: { file: args.output! }, fix: "write to another file" });
