@@ -33,7 +33,7 @@ export function keepBundles({ running, composition, trusted, state, onTrouble, i
     const stats = await running.admin.stats("selvedge_authz_bundle_version");
     for (const { audience, names } of watched) {
       // What every filter of the Gateway has taken: one that some of them refuse is nothing to start with.
-      const version = Math.min(...names.map((name) => stats.get(`selvedge_authz_bundle_version.plugin=.${name};`) ?? -1));
+      const version = Math.min(...names.map((name) => stats.get(`wasmcustom.selvedge_authz_bundle_version.plugin=.${name};`) ?? -1));
       if (!(version >= 0) || !Number.isFinite(version) || version <= (kept.get(audience) ?? -1)) continue;
       const text = await textOf(audience, version);
       if (text === undefined) continue;

@@ -80,30 +80,42 @@ const bundle = (version: number, path: string, connections: boolean, by: Pair = 
   return JSON.stringify(seal(payload, [{ key: by.privateKey }]));
 };
 
-/** Serves one bundle over TLS; down until it is told to come up. */
+/** Serves one bundle over TLS, or breaks off whoever connects. Its port stays its own all the while. */
 class Source {
   body = "";
   asked: string[] = [];
-  #server: SecureServer | undefined;
-  port = 0;
+  #secure: SecureServer | undefined;
+  readonly #server = createServer((socket) => {
+    socket.on("error", () => {});
+    if (this.#secure) this.#secure.emit("connection", socket);
+    else socket.destroy();
+  });
 
-  async up(identity: string): Promise<void> {
-    await this.down();
-    const read = (file: string): Buffer => readFileSync(join(scratch.path, identity, file));
-    this.#server = createSecureServer({ key: read("tls.key"), cert: read("tls.crt") }, (request, answer) => {
-      this.asked.push(`${request.headers.host}${request.url}`);
-      answer.end(this.body);
-    });
-    await new Promise<void>((done) => this.#server!.listen(this.port, "127.0.0.1", done));
-    this.port = (this.#server.address() as AddressInfo).port;
+  async listen(): Promise<void> {
+    await new Promise<void>((done) => this.#server.listen(0, "127.0.0.1", done));
   }
 
-  async down(): Promise<void> {
-    const server = this.#server;
-    this.#server = undefined;
-    if (!server) return;
-    server.closeAllConnections();
-    await new Promise((done) => server.close(done));
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  up(identity: string): void {
+    this.down();
+    const read = (file: string): Buffer => readFileSync(join(scratch.path, identity, file));
+    this.#secure = createSecureServer({ key: read("tls.key"), cert: read("tls.crt") }, (request, answer) => {
+      this.asked.push(`${request.headers.host}${request.url}`);
+      answer.setHeader("connection", "close").end(this.body);
+    });
+  }
+
+  down(): void {
+    this.#secure?.closeAllConnections();
+    this.#secure = undefined;
+  }
+
+  close(): void {
+    this.down();
+    this.#server.close();
   }
 }
 
@@ -113,6 +125,7 @@ beforeAll(async () => {
   issue(join(scratch.path, "elsewhere"), { server: "DNS:bundles.test" });
   binary = await findEnvoy({ containers: false });
   await buildAll({ outDir: join(scratch.path, "dist"), only: ["authz", "edge", "telemetry"] });
+  await source.listen();
   // HTTP enough for requests, and a greeting for connections.
   const server = createServer((socket) => socket.on("error", () => {}).on("data", () => socket.end("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi")));
   backends.push(server);
@@ -124,10 +137,11 @@ const source = new Source();
 const cleanups: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
   for (const each of cleanups.splice(0).reverse()) await each();
-  await source.down();
+  source.down();
 });
 afterAll(() => {
   for (const each of backends) each.close();
+  source.close();
   scratch.remove();
 });
 
@@ -172,8 +186,6 @@ async function eventually(check: () => Promise<void>): Promise<void> {
 
 describe.each(["fused", "separate"] as const)("a node with modules %s", (modules) => {
   it("starts offline, follows its source over TLS, and keeps the last good bundle", async () => {
-    await source.up("server");
-    await source.down();
     const dir = folder({ "node.yaml": node(source.port) });
     const first = join(dir, "first.json");
     writeFileSync(first, bundle(1, "/one", true));
@@ -181,7 +193,7 @@ describe.each(["fused", "separate"] as const)("a node with modules %s", (modules
     expect([await web("/one"), await web("/two"), await db()]).toEqual([200, 403, true]);
 
     source.body = bundle(2, "/two", false);
-    await source.up("server");
+    source.up("server");
     await eventually(async () => expect([await web("/one"), await web("/two"), await db()]).toEqual([403, 200, false]));
     expect(new Set(source.asked)).toEqual(new Set(["bundles.test/edge-1.json"]));
 
@@ -191,17 +203,17 @@ describe.each(["fused", "separate"] as const)("a node with modules %s", (modules
     // A server that the node's authority doesn't vouch for isn't listened to, whatever it serves.
     source.body = bundle(4, "/four", true);
     const before = await rejected("unreachable");
-    await source.up("elsewhere/server");
+    source.up("elsewhere/server");
     await eventually(async () => expect(await rejected("unreachable")).toBeGreaterThan(before));
     expect([await web("/two"), await web("/three"), await web("/four"), await db()]).toEqual([200, 403, 403, false]);
-    await source.up("server");
+    source.up("server");
     await eventually(async () => expect([await web("/four"), await db()]).toEqual([200, true]));
   });
 });
 
 it("what a node took survives its restart without a network, and nothing older is taken after it", async () => {
   source.body = bundle(2, "/two", false);
-  await source.up("server");
+  source.up("server");
   const dir = folder({ "node.yaml": node(source.port) });
   const state = join(dir, "state");
   const first = join(dir, "first.json");

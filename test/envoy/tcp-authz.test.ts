@@ -9,6 +9,9 @@ import { connect as tlsConnect, type ConnectionOptions } from "node:tls";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { buildFilter } from "../../harness/build/index.ts";
 import { composeEnvoy, loadPolicies } from "../../harness/compose/index.ts";
+import { EdgeNode } from "../../harness/decide/node.ts";
+import { agrees, askedAgain } from "../../harness/explain/log.ts";
+import { explain } from "../../harness/explain/explain.ts";
 import { findEnvoy, startEnvoy, type RunningEnvoy } from "../../harness/envoy/index.ts";
 import { temporaryDirectory } from "../../harness/tempdir.ts";
 import { issue } from "../support/certificates.ts";
@@ -17,7 +20,9 @@ import { carrier, doc, folder, ref } from "../unit/compose/support.ts";
 const scratch = temporaryDirectory("tcp-authz");
 const servers: Server[] = [];
 let envoy: RunningEnvoy;
+let node: EdgeNode;
 const ports: Record<string, number> = {};
+const PORTS = { db: 7001, plain: 7002, sni: 7003, empty: 7004 };
 /** What reached the backend, and how many connections it saw. */
 let received = "";
 let connections = 0;
@@ -51,6 +56,10 @@ spec:
     - { name: plain, port: 7002, protocol: TCP }
     - { name: sni, port: 7003, protocol: TLS, tls: { certificateRefs: [{ name: cert }] } }
     - { name: empty, port: 7004, protocol: TCP }`,
+  `apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: { name: log, namespace: prod }
+spec: { accessLogging: [{}] }`,
   backend("db", echo), backend("plain", echo), backend("sni", echo), backend("sni2", echo).replace("app: sni2", "app: sni"),
   tcpRoute("db", ["db"]), tcpRoute("plain", ["plain"]), tcpRoute("sni", ["sni", "sni2"]),
   authorization("db", 'rules: [{ from: [{ source: { principals: ["cluster.local/ns/prod/sa/app"] } }] }]'),
@@ -76,14 +85,18 @@ beforeAll(async () => {
   });
   const echo = await listening((socket) => socket.on("data", (chunk) => socket.write(`echo ${chunk.toString()}`)));
   const { path } = await buildFilter({ entry: "filters/authz/assembly/index.ts", outDir: scratch.path });
-  const { config, findings } = composeEnvoy(loadPolicies(folder({ "policies.yaml": policies(echo) })), { moduleDir: scratch.path, modulePaths: { authz: path }, adminPort: null, logDenials: true });
+  const read = loadPolicies(folder({ "policies.yaml": policies(echo) }));
+  const options = { moduleDir: scratch.path, modulePaths: { authz: path }, adminPort: null, logDenials: true };
+  const { config, findings } = composeEnvoy(read, options);
+  node = EdgeNode.of(read, options);
   expect(findings.filter(({ severity }) => severity === "error")).toEqual([]);
   const bootstrap = JSON.parse(JSON.stringify(config).replace(/"port_value":700\d/g, '"port_value":0')) as never;
-  envoy = await startEnvoy({ envoy: await findEnvoy({ containers: false }), config: bootstrap, concurrency: 1 });
-  for (const [i, name] of ["db", "plain", "sni", "empty"].entries()) ports[name] = await envoy.port(`prod/gw/${7001 + i}`);
+  envoy = await startEnvoy({ envoy: await findEnvoy({ containers: false }), config: bootstrap, concurrency: 1, extraArgs: ["--file-flush-interval-msec", "10"] });
+  for (const [name, port] of Object.entries(PORTS)) ports[name] = await envoy.port(`prod/gw/${port}`);
 }, 180_000);
 
 afterAll(async () => {
+  node?.close();
   await envoy?.stop();
   for (const server of servers) server.close();
   scratch.remove();
@@ -167,4 +180,17 @@ describe("a TCP listener", () => {
   it("without a route closes", async () => {
     expect(await talk("empty", { tls: false })).toEqual(denied);
   });
+});
+
+it("logs of each connection what explaining it takes", async () => {
+  const lines = (): string[] => envoy.log().split("\n").filter((each) => /"protocol":"TCP".*\}$/.test(each));
+  await vi.waitFor(() => expect(lines().length).toBeGreaterThanOrEqual(11), { timeout: 10_000 });
+  // Envoy listens on ports of its own.
+  const asked = lines().map((line, index) => askedAgain(node, Object.entries(ports).reduce((text, [name, port]) => text.replace(`:${port}"`, `:${PORTS[name as keyof typeof PORTS]}"`), line), index + 1, "log"));
+  const told = asked.map(({ arrival, request, assumed, recorded }) => {
+    const { verdict, by, assumed: open } = explain(node, arrival, request, { assumed });
+    expect([open, recorded.allowed === undefined ? verdict : agrees(recorded, verdict, by?.name)]).toEqual([[], recorded.allowed === undefined ? "refuse" : true]);
+    return verdict;
+  });
+  expect([...new Set(told)].sort()).toEqual(["allow", "deny", "refuse"]);
 });

@@ -13,7 +13,7 @@ import { logBytes } from "../../sdk/assembly/log";
 import { getIntegerProperty, getProperty } from "../../sdk/assembly/properties";
 import { Bundles } from "./bundle/bundles";
 import { compileClaims, freeClaims } from "./claims";
-import { countAudit, countDecision, countDryRun, countUnusual } from "./counters";
+import { countAudit, countDecision, countDryRun, countHandOver, countUnusual } from "./counters";
 import { logDecision } from "./decision-log";
 import { Denial } from "./denial";
 import { Engine } from "./engine";
@@ -211,6 +211,7 @@ export class Authz {
       const matches = !engine.allows(input, Part.Custom)
         || (strict && checkReadings(engine, input, request.pathOnly, false, Part.Custom) == PathVerdict.Denied);
       if (!this.handOver.tell(matches ? engine.rule : null)) return this.denyUnusual(Unusual.NoProvider);
+      if (matches) countHandOver(engine.rule);
     }
     countDecision(rule, allowed);
     if (engine.has(Part.OnTrial)) {

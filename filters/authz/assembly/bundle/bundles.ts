@@ -21,7 +21,7 @@ import { Bundle } from "./bundle";
 import { envelopeCount, envelopePayload, envelopeSignature, readEnvelope } from "./envelope";
 import { define, show } from "./metrics";
 import { Reason, reasonWord } from "./reasons";
-import { loadNewest, loadTurn, newestPayload, newestSignature, numberView, replaceNewest, storeTurn, turnCas, turnDue, turnTag } from "./shared";
+import { isNewest, loadNewest, loadTurn, newestPayload, newestSignature, numberView, replaceNewest, storeTurn, turnCas, turnDue, turnTag } from "./shared";
 import { Signing } from "./signing";
 import { Answer, Source, answerOf, answeredBody, answeredTag } from "./source";
 
@@ -112,8 +112,9 @@ export class Bundles {
       const signature = envelopeSignature(i);
       if (!this.signing.trusts(signature, envelopePayload)) continue;
       this.envelope = signature;
-      this.sync();
-      return this.consider(signature, envelopePayload, false);
+      const known = isNewest(this.newest, signature);
+      if (!known) this.sync();
+      return this.consider(signature, envelopePayload, known);
     }
     return Reason.Signature;
   }
@@ -166,15 +167,16 @@ export class Bundles {
 
   tick(): void {
     this.error = ABSENT; // what it pointed to went with its callback
+    loadTurn(this.turn);
+    const due = turnDue;
+    const etag = turnTag;
+    const cas = turnCas;
+    // Also without a source: Envoy takes a plugin of before up again, as it is, where its configuration comes back.
+    if (cas != this.seen) {
+      this.seen = cas;
+      this.sync();
+    }
     if (this.source.cluster != ABSENT) {
-      loadTurn(this.turn);
-      const due = turnDue;
-      const etag = turnTag;
-      const cas = turnCas;
-      if (cas != this.seen) {
-        this.seen = cas;
-        this.sync();
-      }
       const time = now();
       // Further away than an interval: the clock was set back.
       if (time >= due || due - time > this.source.interval) {
