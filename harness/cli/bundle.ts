@@ -5,7 +5,7 @@ import { composeOptions, policyArgs, wholeNumber } from "./policies.ts";
 import type { Outcome } from "./verb.ts";
 import { defineVerb } from "./verb.ts";
 
-const shared = { "trust-domain": policyArgs["trust-domain"], "root-namespace": policyArgs["root-namespace"] };
+const shared = { "trust-domain": policyArgs["trust-domain"], "trust-domain-aliases": policyArgs["trust-domain-aliases"], "root-namespace": policyArgs["root-namespace"] };
 
 interface Args {
   node?: string;
@@ -15,6 +15,7 @@ interface Args {
   gateway?: string;
   output?: string;
   "trust-domain"?: string;
+  "trust-domain-aliases"?: string;
   "root-namespace"?: string;
 }
 

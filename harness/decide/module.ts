@@ -3,7 +3,8 @@ import { DRY_RUN } from "../compose/check/authorization.ts";
 import { DIRECT_ADDRESS_KEY, PEER_KEY } from "../compose/emit/listener.ts";
 import { fail } from "../errors.ts";
 import * as cel from "../host/cel.ts";
-import { loadFilterSync, provideCel, type Filter, type Json } from "../host/index.ts";
+import { loadFilterSync, type Filter, type Json } from "../host/index.ts";
+import { provideCel } from "../host/foreign.ts";
 import type { AccessRequest } from "./request.ts";
 
 /** A rule as the module names it. */

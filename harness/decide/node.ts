@@ -128,7 +128,7 @@ export class EdgeNode {
   }
 
   static of(policies: Policies, options: ComposeOptions): EdgeNode {
-    const { config, plugins, findings } = composeEnvoy(policies, { ...options, readFiles: false, capabilities: { authz: [], canary: [], telemetry: [], edge: [] } });
+    const { config, plugins, findings } = composeEnvoy(policies, { ...options, signing: false, readFiles: false, capabilities: { authz: [], canary: [], telemetry: [], edge: [] } });
     if (!config) throw new SelvedgeError(findings.filter(({ severity }) => severity === "error"));
     const kind: PluginKind = (options.modules ?? "fused") === "fused" ? "edge" : "authz";
     const file = options.modulePaths?.[kind] ?? join(options.moduleDir, `${kind}.wasm`);

@@ -8,7 +8,7 @@ import { Connection, FilterState, StreamInfo, type ConnectionInit, type FilterSt
 import { BufferType, PeerType, Status, StreamType, type StatusCode } from "./types.ts";
 import type { GuestFunction, Vm } from "./vm.ts";
 
-/** A module's context for one TCP connection, with the rules of Envoy's network filter. */
+/** A module's context for one TCP connection, with the rules of Envoy's network filter. @internal */
 class TcpContext extends Context {
   downstream: ByteBuffer | undefined;
   upstream: ByteBuffer | undefined;
@@ -86,6 +86,7 @@ export interface TcpInit extends ConnectionInit {
  * connection.toUpstream;      // what went on
  */
 export class TcpConnection {
+  /** @internal */
   readonly info: StreamInfo;
   readonly connection: Connection;
   /** Who closed the connection, if anybody. */
@@ -102,6 +103,7 @@ export class TcpConnection {
   private clientClosed = false;
   private upstreamClosed = false;
 
+  /** @internal */
   constructor(filter: Filter, init: TcpInit, worker: number) {
     const { host } = filter;
     this.filter = filter;

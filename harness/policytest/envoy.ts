@@ -34,7 +34,7 @@ export async function inEnvoy(node: EdgeNode, options: ComposeOptions, envoy: { 
     const certificates = await Certificates.create();
     const accessLog = join(directory.path, "access.log");
     await writeFile(accessLog, "");
-    const { config, findings } = composeEnvoy(node.policies, { ...options, readFiles: false, adminPort: null, envoyVersion: envoy.version });
+    const { config, findings } = composeEnvoy(node.policies, { ...options, signing: false, readFiles: false, adminPort: null, envoyVersion: envoy.version });
     if (!config) throw new SelvedgeError(findings.filter(({ severity }) => severity === "error"));
     const running = await startEnvoy({ config: forTest(config, { http: upstream.ports.http1, tcp: tcpUpstream.port }, certificates, accessLog) as never, envoy, concurrency: 1, logLevel: "warning", extraArgs: ["--file-flush-interval-msec", "5"] });
     try {

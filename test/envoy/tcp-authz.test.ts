@@ -2,8 +2,7 @@
  * Connections from Gateway and TCPRoute to bytes: real TLS sockets through a composed Envoy. What the filter decides on them is in
  * filters/authz/cases/connections.yaml.
  */
-import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { connect as tcpConnect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { connect as tlsConnect, type ConnectionOptions } from "node:tls";
@@ -15,6 +14,7 @@ import { agrees, askedAgain } from "../../harness/explain/log.ts";
 import { explain } from "../../harness/explain/explain.ts";
 import { findEnvoy, startEnvoy, type RunningEnvoy } from "../../harness/envoy/index.ts";
 import { temporaryDirectory } from "../../harness/tempdir.ts";
+import { issue } from "../support/certificates.ts";
 import { carrier, doc, folder, ref } from "../unit/compose/support.ts";
 
 const scratch = temporaryDirectory("tcp-authz");
@@ -26,19 +26,6 @@ const PORTS = { db: 7001, plain: 7002, sni: 7003, empty: 7004 };
 /** What reached the backend, and how many connections it saw. */
 let received = "";
 let connections = 0;
-
-function issue(names: Record<string, string>): void {
-  const openssl = (...args: string[]): void => void execFileSync("openssl", args, { cwd: scratch.path, stdio: "pipe" });
-  const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-  openssl("req", "-x509", ...key, "-keyout", "ca.key", "-out", "ca.crt", "-days", "2", "-subj", "/CN=ca");
-  for (const [name, san] of Object.entries(names)) {
-    mkdirSync(join(scratch.path, name));
-    openssl("req", ...key, "-keyout", `${name}/tls.key`, "-out", `${name}/req`, "-subj", `/CN=${name}`);
-    writeFileSync(join(scratch.path, name, "ext"), `subjectAltName=${san}\n`);
-    openssl("x509", "-req", "-in", `${name}/req`, "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", `${name}/ext`, "-out", `${name}/tls.crt`);
-    writeFileSync(join(scratch.path, name, "ca.crt"), readFileSync(join(scratch.path, "ca.crt")));
-  }
-}
 
 const authorization = (name: string, spec: string): string => `apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
@@ -93,7 +80,7 @@ async function listening(onSocket: (socket: Socket) => void): Promise<number> {
 }
 
 beforeAll(async () => {
-  issue({
+  issue(scratch.path, {
     node: "DNS:localhost,IP:127.0.0.1", app: "URI:spiffe://cluster.local/ns/prod/sa/app", dev: "URI:spiffe://cluster.local/ns/dev/sa/tool",
   });
   const echo = await listening((socket) => socket.on("data", (chunk) => socket.write(`echo ${chunk.toString()}`)));

@@ -12,6 +12,9 @@ import { ARM_STATE, CLUSTERS, DIRECT_KEY, TCP_CLUSTER } from "../common.ts";
 /** Prefix of the connection managers' statistics. */
 export const STAT_PREFIX = "cases";
 
+/** A listener without filters: when a request to it has been counted, so has everything that was over before. */
+export const MARK = "mark";
+
 export interface Files {
   accessLog: string;
   /** Where {@link discovery} is written. */
@@ -64,8 +67,17 @@ export function bootstrap(files: Files, clusters: readonly ClusterPort[]): Boots
     stats_flush_on_admin: true,
     // Listeners come by discovery because it refuses each bad one alone, where the bootstrap would be refused as a whole.
     dynamic_resources: { lds_config: { resource_api_version: "V3", path_config_source: { path: files.listeners } } },
-    static_resources: { clusters: clusters.map(cluster) },
+    static_resources: { listeners: [markListener()], clusters: clusters.map(cluster) },
   } as unknown as Bootstrap;
+}
+
+function markListener(): Config {
+  const routes = { name: MARK, virtual_hosts: [{ name: MARK, domains: ["*"], routes: [{ match: { prefix: "/" }, direct_response: { status: 204 } }] }] };
+  return {
+    name: MARK,
+    address: { socket_address: { address: "127.0.0.1", port_value: 0 } },
+    filter_chains: [{ filters: [httpConnectionManager({ name: MARK, routes, filters: [] })] }],
+  };
 }
 
 function cluster({ name, port, protocol }: ClusterPort): Config {
@@ -171,8 +183,8 @@ function wasmFilter(plan: CasePlan, kind: "http" | "network" = "http"): Config {
       name,
       root_id: plan.rootId,
       failure_policy: "FAIL_CLOSED",
-      // One VM serves all cases of a module, but a module that refuses its configuration fails its VM.
-      vm_config: { vm_id: plan.configurationError === undefined ? plan.filter : name, runtime: "envoy.wasm.runtime.v8", code: { local: { filename: plan.module } } },
+      // As on the host, each case has a VM of its own: a trap ends it, and the module's variables and shared data live in it.
+      vm_config: { vm_id: name, runtime: "envoy.wasm.runtime.v8", code: { local: { filename: plan.module } } },
       configuration: typed("google.protobuf.StringValue", { value: plan.config }),
     },
   });
