@@ -35,8 +35,8 @@ const BUSY_MS = 30_000;
 /** How long what is expected may lag behind that: what a filter does by itself, and lines of its log. */
 const LAG_MS = 3_000;
 
-/** Cases that one Envoy has at a time: each takes two VMs, which is some 2.5 MB. */
-const CASES_AT_ONCE = 256;
+/** Cases that one Envoy has at a time: each takes two VMs, which is some 3 MB. */
+const CASES_AT_ONCE = 128;
 
 export function envoyEngine(binary: { path: string; image?: string; version: string }): Engine {
   return new EnvoyEngine(binary);

@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { DevelopmentBuilder } from "../../../harness/build/develop.ts";
-import { packageRoot } from "../../../harness/build/root.ts";
 import { FolderWatcher } from "../../../harness/cases/folders.ts";
 import { Rerunner } from "../../../harness/cases/rerun.ts";
 import { textReport } from "../../../harness/cases/report.ts";
@@ -98,8 +97,8 @@ describe("running again", () => {
 
 describe("a build for watching", () => {
   it("compiles only what changed, survives errors, and leaves the release's modules alone", async () => {
-    const sources = mkdtempSync(join(packageRoot, "dist", "watched-"));
-    onTestFinished(() => rmSync(sources, { recursive: true, force: true }));
+    const sources = join(folder, "assembly");
+    mkdirSync(sources);
     const entry = join(sources, "index.ts");
     const builder = new DevelopmentBuilder(join(folder, "built"));
     writeFileSync(join(sources, "part.ts"), "export const PART = 1;");
