@@ -78,6 +78,7 @@ export class Decision {
   private readonly stream: HttpStream;
   private readonly side: "upstream" | "downstream";
 
+  /** @internal */
   constructor(stream: HttpStream, side: "upstream" | "downstream", action: Action) {
     this.stream = stream;
     this.side = side;
@@ -150,17 +151,20 @@ const propertyPath = (path: string): string => (path.includes("\0") ? path : pat
 
 /** One HTTP stream through one filter or several; see `Filter.stream`. */
 export class Stream {
+  /** @internal */
   readonly http: HttpStream;
   readonly connection: Connection;
+  /** @internal */
   readonly info: StreamInfo;
   private readonly filter: Filter;
   private readonly options: StreamOptions;
   /** Input that waits for a filter with a full buffer to take it. */
   private readonly waiting: (() => void)[] = [];
   private readonly endWaiters: (() => void)[] = [];
-  /** Runs when the request has reached the upstream as a whole. */
+  /** Runs when the request has reached the upstream as a whole. @internal */
   onUpstreamRequest: (() => void) | undefined;
 
+  /** @internal */
   constructor(filter: Filter, filters: readonly Filter[], options: StreamOptions) {
     const { host } = filter;
     this.filter = filter;
