@@ -48,8 +48,11 @@ export async function exchange(plan: ConnectionPlan, requests: readonly RequestP
     const rest = requests.slice(answers.length);
     const socket = await open(plan);
     try {
-      if (plan.http2) answers.push(...(await overHttp2(socket, rest)));
-      else {
+      if (plan.http2) {
+        const { got, broken } = await overHttp2(socket, rest);
+        answers.push(...got);
+        unsure ||= broken && got.includes(undefined);
+      } else {
         const got = await overHttp1(socket, rest);
         answers.push(...got);
         if (got.length === 0 || (got.length < rest.length && got.at(-1)!.status < 400)) {
@@ -160,9 +163,11 @@ function overHttp1(socket: Socket, requests: readonly RequestPlan[]): Promise<An
   });
 }
 
-async function overHttp2(socket: Socket, requests: readonly RequestPlan[]): Promise<(Answer | undefined)[]> {
+/** `broken`: the connection ended, and not only streams on it. */
+async function overHttp2(socket: Socket, requests: readonly RequestPlan[]): Promise<{ got: (Answer | undefined)[]; broken: boolean }> {
   const session: ClientHttp2Session = connectHttp2("http://unused", { createConnection: () => socket });
-  session.on("error", () => undefined);
+  let broken = false;
+  for (const event of ["error", "goaway", "close"]) session.on(event, () => (broken = true));
   const one = ({ method, path, host, headers }: RequestPlan): Promise<Answer | undefined> =>
     new Promise((resolve) => {
       const fields: Record<string, string[]> = {};
@@ -177,7 +182,8 @@ async function overHttp2(socket: Socket, requests: readonly RequestPlan[]): Prom
   let timer: NodeJS.Timeout | undefined;
   try {
     const late = new Promise<never>((_, reject) => (timer = setTimeout(() => reject(new Error(`not all answers within ${TIMEOUT_MS} ms`)), TIMEOUT_MS)));
-    return await Promise.race([Promise.all(requests.map(one)), late]);
+    const got = await Promise.race([Promise.all(requests.map(one)), late]);
+    return { got, broken };
   } finally {
     clearTimeout(timer);
     session.destroy();

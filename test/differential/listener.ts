@@ -47,6 +47,7 @@ export function listener(index: number, { chain, alpn, accessLog = [], tlvRules 
       extension("envoy.filters.listener.proxy_protocol", "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol", { allow_requests_without_proxy_protocol: true, rules: tlvRules }),
       extension("envoy.filters.listener.tls_inspector", "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"),
     ],
+    listener_filters_timeout: "0s", // a busy machine may take its time
     filter_chains: [true, false].map((tls) => ({
       filter_chain_match: { transport_protocol: tls ? "tls" : "raw_buffer" },
       filters: [filterState(tls, version), ...chain],

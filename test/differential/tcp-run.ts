@@ -76,10 +76,11 @@ async function compareRound({ envoy: binary, module, seed }: Omit<Options, "prog
     for (const question of questions) {
       let native = await log.next(question.index, question.answer!.from);
       // Closed without an answer though it should have got one: a decision does that again, a connection that broke doesn't.
-      for (let again = 0; again < 2 && !question.answer!.allowed && verdictOf(native).allowed; again++) {
+      for (let again = 0; again < 3 && !question.answer!.allowed && (native === undefined || verdictOf(native).allowed); again++) {
         await ask(question);
         native = await log.next(question.index, question.answer!.from);
       }
+      if (native === undefined) throw new Error(`Envoy ends every connection before it decides: ${JSON.stringify(question.connection)}`);
       judge(question, native, report);
     }
     report.counters.push(...(await differingCounters(envoy, log.counts)));
@@ -109,16 +110,16 @@ class Log {
   /** Of all of them, also such as nobody waits for. */
   readonly counts = new Map<string, number>();
   private read = 0;
-  private readonly lines = new Map<string, NativeResult[]>();
+  private readonly lines = new Map<string, (NativeResult | undefined)[]>();
 
   constructor(private readonly file: string) {}
 
-  /** The next connection of this caller's to that listener. */
-  async next(index: number, from: string): Promise<NativeResult> {
+  /** The next connection of this caller's to that listener; undefined where it broke before its first byte. */
+  async next(index: number, from: string): Promise<NativeResult | undefined> {
     const key = `${index} ${from}`;
     for (const end = Date.now() + LOG_TIMEOUT_MS; ; await sleep(20)) {
-      const found = this.lines.get(key)?.shift();
-      if (found) return found;
+      const lines = this.lines.get(key);
+      if (lines?.length) return lines.shift();
       if (Date.now() > end) throw new Error(`Envoy wrote nothing about the connection from ${from} to listener ${index}`);
       await this.more();
     }
@@ -130,11 +131,10 @@ class Log {
     this.read += whole.length;
     for (const line of whole.split("\n").slice(0, -1)) {
       const [, index, from, asked, native] = LINE.exec(line)!;
-      if (asked !== "allowed") continue; // a handshake that failed, or a connection that broke before its first byte
-      const result = readNative(native!);
+      const result = asked === "allowed" ? readNative(native!) : undefined;
       const key = `${index} ${from}`;
       this.lines.set(key, [...(this.lines.get(key) ?? []), result]);
-      for (const name of countsOf(result)) this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
+      for (const name of result ? countsOf(result) : []) this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
     }
   }
 }

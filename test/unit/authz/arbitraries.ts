@@ -179,8 +179,11 @@ export const configurations = configurationsOf(["ALLOW", "ALLOW", "DENY", undefi
 export const onRequests = configurationsOf(["ALLOW", "ALLOW", "ALLOW", "DENY", "DENY", "AUDIT", "CUSTOM", undefined], [undefined]);
 /** Of connections, which no route leads to a workload. */
 export const onConnections = configurationsOf(["ALLOW", "ALLOW", "DENY", "AUDIT", undefined], ["tcp"]).map(({ workloads: _, ...rest }): Configuration => rest);
-/** And of all that the engine takes. */
-export const everything = configurationsOf(["ALLOW", "ALLOW", "ALLOW", "DENY", "DENY", "AUDIT", "CUSTOM", undefined], ["http", "http", "tcp", undefined]);
+/** And of all that the engine takes: CUSTOM for requests only. */
+export const everything = fc.oneof(
+  { weight: 3, arbitrary: configurationsOf(["ALLOW", "ALLOW", "ALLOW", "DENY", "DENY", "AUDIT", "CUSTOM", undefined], ["http", undefined]) },
+  { weight: 1, arbitrary: configurationsOf(["ALLOW", "ALLOW", "DENY", "AUDIT", undefined], ["tcp"]) },
+);
 
 const address = fc.oneof(four, six);
 const optional = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined, freq: 6 });
