@@ -8,6 +8,7 @@ import { findFilterSource, type FilterSource } from "../build/source.ts";
 import { nearest } from "../compose/nearest.ts";
 import { Report, sortFindings } from "../compose/report.ts";
 import { Source, type Path } from "../compose/source.ts";
+import { show } from "../compose/validate.ts";
 import { scriptOf } from "./connections.ts";
 import { milliseconds, planUpstream, type CasePlan, type StepPlan } from "./plan.ts";
 import type { CaseSpec, FileSpec, StepSpec } from "./schema.ts";
@@ -113,12 +114,22 @@ function plansOf(reader: CaseReader, spec: CaseSpec, index: number): CasePlan[] 
   const path: Path = ["cases", index];
   const { table, ...template } = spec;
   if (!Array.isArray(table)) return [planOf(reader, spec, path)].filter((plan) => plan !== undefined);
+  if (!checkRows(reader, table, path)) return [];
   checkTable(reader, template, table, path);
   return table.flatMap((row, number) => {
     const filled = substitute(template, row) as CaseSpec;
     if (typeof spec.name === "string" && placeholders(spec.name).size === 0) filled.name = `${spec.name} [${number + 1}: ${rowName(row)}]`;
     return planOf(reader, filled, path, [...path, "table", number]) ?? [];
   });
+}
+
+/** A table without rows would be a case that never runs. */
+function checkRows({ source, report }: CaseReader, table: readonly unknown[], path: Path): table is Values[] {
+  const expected = "rows such as { method: GET, status: 200 }";
+  if (table.length === 0) report.error("wrong-value", source, [...path, "table"], "the table has no rows", { expected });
+  const wrong = [...table.keys()].filter((index) => typeof table[index] !== "object" || table[index] === null || Array.isArray(table[index]));
+  for (const index of wrong) report.error("wrong-type", source, [...path, "table", index], "this row of the table is no mapping", { found: show(table[index]), expected });
+  return table.length > 0 && wrong.length === 0;
 }
 
 /** Columns that no case uses, and names that no row has: one of the two is a typo. */
