@@ -63,7 +63,11 @@ function readWith(file: string, text: string, options: Options): CaseFile {
   const source = new Source(file, document, lines);
   for (const error of document.errors) {
     const { line, col } = lines.linePos(error.pos[0]);
-    report.add({ code: "yaml-syntax", severity: "error", message: error.message, where: { file, line, col } });
+    const deep = error.message.includes("call stack");
+    const message = error.code === "MULTIPLE_DOCS" ? "a file of cases is one YAML document, and here another one begins" : deep ? "this is nested too deep to be read" : error.message;
+    report.add({ code: "yaml-syntax", severity: "error", message, where: { file, line, col }, ...(error.code === "MULTIPLE_DOCS" && { fix: "put it into a file of its own" }) });
+    // All the levels above fail as well.
+    if (deep) break;
   }
   const plans: CasePlan[] = [];
   let spec: FileSpec | undefined;
