@@ -114,7 +114,7 @@ export class HttpStream {
       headers: (i, map, end) => at(i).encodeHeaders(map, end),
       data: (i, data, end) => at(i).encodeData(data, end),
       trailers: (i, map) => at(i).encodeTrailers(map),
-      sinkHeaders: (map, end) => this.toClientHeaders(map, end),
+      sinkHeaders: (map, end) => this.encoded(map, end),
       sinkData: (data, end) => this.toClientData(data, end),
       sinkTrailers: (map) => this.toClientTrailers(map),
       runPreparedReply: () => {},
@@ -260,14 +260,16 @@ export class HttpStream {
     this.encode.trailers(0, trailers);
   }
 
+  /** Response headers that all filters have let pass. */
+  private encoded(map: HeaderMap, end: boolean): void {
+    const problem = this.responseStarted ? undefined : responseProblem(map);
+    if (problem === undefined) this.toClientHeaders(map, end);
+    else this.sendLocalReply(ownReply(502, problem, problemDetails("response", problem)));
+  }
+
   private toClientHeaders(map: HeaderMap, end: boolean): void {
     if (this.responseStarted) {
       this.reset("envoy"); // continued and let through: headers twice, which no client understands
-      return;
-    }
-    const problem = responseProblem(map);
-    if (problem !== undefined) {
-      this.sendLocalReply(ownReply(502, problem, problemDetails("response", problem)));
       return;
     }
     this.responseStarted = true;

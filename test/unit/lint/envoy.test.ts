@@ -9,6 +9,9 @@ const scratch = temporaryDirectory("lint");
 afterAll(() => scratch.remove());
 const GOOD = readFileSync("filters/authz/envoy.yaml", "utf8");
 
+/** Puts an ext_authz filter, behind a matcher, before the router. */
+const ASKING: [RegExp, string] = [/(\n +)- name: envoy.filters.http.router/, '$1- name: ext$1  typed_config: { "@type": type.googleapis.com/envoy.extensions.common.matching.v3.ExtensionWithMatcher, extension_config: { name: ext, typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz } } }$1- name: envoy.filters.http.router'];
+
 /** Codes for the example after some edits, each of which must change it. */
 function codes(...edits: [string | RegExp, string][]): string[] {
   let text = GOOD;
@@ -41,6 +44,9 @@ describe("lint of an Envoy configuration", () => {
     ["no TLS", [[/- transport_socket:[^]*?validation_context:\n.*\n {10}filters:/, "- filters:"]], ["warning identity-without-mtls"]],
     ["a script behind it", [[/(\n +)- name: envoy.filters.http.router/, '$1- name: script$1  typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua }$1- name: envoy.filters.http.router']], ["warning routing-after-authorization"]],
     ["an identity from a header that clients write", [['"identity": { "filterState": "selvedge.peer" }', '"identity": { "xfcc": true }'], ["normalize_path: true", "normalize_path: true\n                forward_client_cert_details: ALWAYS_FORWARD_ONLY"]], ["error xfcc-untrusted"]],
+    ["CUSTOM that asks nobody", [['"strictPaths": true,', '"strictPaths": true, "custom": { "filterState": "selvedge_custom", "providers": ["ext"] },']], ["error custom-without-provider"]],
+    ["CUSTOM that asks one of two", [['"strictPaths": true,', '"strictPaths": true, "custom": { "filterState": "selvedge_custom", "providers": ["ext", "other"] },'], ASKING], ["error custom-without-provider"]],
+    ["nothing where CUSTOM asks one", [['"strictPaths": true,', '"strictPaths": true, "custom": { "filterState": "selvedge_custom", "providers": ["ext"] },'], ASKING], []],
     ["a filter that is off", [["- name: selvedge.authz\n", "- name: selvedge.authz\n                    disabled: true\n"]], ["error authorization-disabled"]],
     ["a filter that is off for a route", [["match: { prefix: / }", "match: { prefix: / }\n                          typed_per_filter_config: { selvedge.authz: { '@type': type.googleapis.com/envoy.config.route.v3.FilterConfig, disabled: true } }"]], ["warning authorization-disabled"]],
     ["a token that changes the route", [[/(\n +)- name: envoy.filters.http.router/, '$1- name: jwt$1  typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication, providers: { a: { clear_route_cache: true } } }$1- name: envoy.filters.http.router']], ["warning routing-after-authorization"]],
