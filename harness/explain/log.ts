@@ -49,5 +49,5 @@ export function agrees(recorded: Recorded, verdict: string, by: string | undefin
   if (recorded.allowed === undefined) return undefined;
   if (recorded.allowed !== (verdict === "allow")) return false;
   if (recorded.allowed) return true;
-  return recorded.details === "selvedge_ambiguous_identity" || (recorded.rule ? `${recorded.rule.policy}#${recorded.rule.rule}` : undefined) === by;
+  return /^selvedge_ambiguous_/.test(recorded.details ?? "") || (recorded.rule ? `${recorded.rule.policy}#${recorded.rule.rule}` : undefined) === by;
 }

@@ -41,6 +41,13 @@ it("explain names the rule that decides, with its place", async () => {
   expect(await json("explain", EDGE, "--as", "spiffe://a/b,spiffe://a/c", "--path", "/")).toMatchObject({ verdict: "deny", reason: expect.stringContaining("more than one URI SAN") as never });
 });
 
+it("explain says when it was another reading of the path that decided, or that there is no clear one", async () => {
+  expect(await json("explain", EDGE, "--as", "prod/frontend", "--path", "/%2561")).toMatchObject({ verdict: "deny", reason: expect.stringContaining("no clear reading") as never, nearest: [] });
+  const dir = changed("reading", '        - source:\n            namespaces: ["dev"]', '        - source:\n            namespaces: ["dev"]\n    - to:\n        - operation:\n            paths: ["/admin", "/admin/*"]');
+  expect(await json("explain", dir, "--as", "prod/frontend", "--path", "/admin;x")).toMatchObject({ by: { name: "prod/no-dev#1" }, reason: expect.stringContaining("another reading") as never });
+  expect(await json("explain", dir, "--as", "prod/frontend", "--path", "/admin/x")).toMatchObject({ by: { name: "prod/no-dev#1" }, reason: "a DENY rule matches" });
+});
+
 it("explain shows for a miss the nearest rule and the first condition that it lacks", async () => {
   const { nearest, verdict, stage } = await json("explain", EDGE, "--as", "dev/tester", "--method", "POST", "--host", "catalog.dev.example", "--path", "/items", "--header", "a:1", "--header", "X-Purpose: other") as unknown as { nearest: { policy: string; rule: number; failed: { field: string; found: string; expected: string; where: { line: number } }[] }[]; verdict: string; stage: string };
   expect({ verdict, stage }).toEqual({ verdict: "deny", stage: "workload" });
