@@ -81,6 +81,13 @@ export function open(text: string, trust: Trust): Opened {
   return { payload };
 }
 
+/** The version that a bundle says it has, whoever wrote it; undefined: it isn't one. */
+export function claimedVersion(text: string): number | undefined {
+  const { payload } = (parse(text) ?? {}) as { payload?: unknown };
+  const { version } = ((typeof payload === "string" && parse(Buffer.from(payload, "base64").toString())) || {}) as { version?: unknown };
+  return Number.isSafeInteger(version) ? (version as number) : undefined;
+}
+
 function parse(text: string): unknown {
   try {
     return JSON.parse(text);

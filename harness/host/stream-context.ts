@@ -97,6 +97,11 @@ export class StreamContext extends Context implements StreamFilter {
     }
   }
 
+  // For modules of ABI 0.2.1 and older, as all are here, Envoy chooses the route again when they have changed the request.
+  override editing(type: number, map: HeaderMap): void {
+    if (type === MapType.RequestHeaders) this.stream.editRequestHeaders(map);
+  }
+
   override bodyBuffer(type: number): GuestBuffer | undefined {
     if (type === BufferType.HttpRequestBody) return this.bufferingRequest ? this.stream.decode.buffered : this.requestBody;
     if (type === BufferType.HttpResponseBody) return this.bufferingResponse ? this.stream.encode.buffered : this.responseBody;

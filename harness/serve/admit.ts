@@ -2,6 +2,7 @@
  * From what a client sent to the headers that filters see, or to the answer that it gets instead: what Envoy's codecs and
  * connection manager do before the first filter. Pure. Where it isn't sure it refuses.
  */
+import { toByteString } from "../host/bytes.ts";
 import { HeaderMap } from "../host/index.ts";
 import { normalizePath, type PathOptions } from "../host/normalize-path.ts";
 
@@ -25,6 +26,8 @@ export interface AdmitOptions extends PathOptions {
   peerAddress: string;
   /** What stands in X-Forwarded-For for a peer on this machine: the address under which others know it. */
   nodeAddress: string;
+  /** What filters are told of the client's certificate. */
+  forwardedCertificate?: string | undefined;
 }
 
 export interface Refusal {
@@ -147,7 +150,7 @@ export function upgradeOf(raw: RawRequest): string | undefined {
   return asks && value("upgrade") !== "" ? value("upgrade") : undefined;
 }
 
-function sanitize(headers: HeaderMap, raw: RawRequest, { tls, peerAddress, nodeAddress }: AdmitOptions): void {
+function sanitize(headers: HeaderMap, raw: RawRequest, { tls, peerAddress, nodeAddress, forwardedCertificate }: AdmitOptions): void {
   for (const name of REMOVED) headers.remove(name);
   if (upgradeOf(raw) === undefined) for (const name of ["connection", "upgrade"]) headers.remove(name);
   const te = headers.get("te");
@@ -156,6 +159,7 @@ function sanitize(headers: HeaderMap, raw: RawRequest, { tls, peerAddress, nodeA
     else headers.remove("te");
   }
   if (/^100-continue$/i.test(headers.get("expect") ?? "")) headers.remove("expect");
+  if (forwardedCertificate !== undefined) headers.add("x-forwarded-client-cert", toByteString(forwardedCertificate));
   const forwarded = headers.get("x-forwarded-for");
   const from = /^127\.|^::1$/.test(peerAddress) ? nodeAddress : peerAddress;
   headers.assign("x-forwarded-for", forwarded === undefined || forwarded === "" ? from : `${forwarded},${from}`);

@@ -1,7 +1,7 @@
 /** What one filter chain of a listener does with requests: its connection manager's settings, its filters, its routes. */
 import { networkInterfaces } from "node:os";
 import { SelvedgeError, type Finding } from "../errors.ts";
-import { Connection, type Filter, type Host } from "../host/index.ts";
+import { Connection, type Filter, type Host, type Thread } from "../host/index.ts";
 import type { HttpStream } from "../host/http-stream.ts";
 import { FilterState } from "../host/stream-info.ts";
 import type { StreamFilter } from "../host/stream-context.ts";
@@ -9,9 +9,11 @@ import type { Clock } from "../host/index.ts";
 import { admit, type Admission, type RawRequest } from "./admit.ts";
 import { accessLog, fieldOf, type AccessLog, type Logged } from "./report/access-log.ts";
 import type { Counters } from "./report/counters.ts";
+import { JwtAuthentication, JwtFilter } from "./jwt/filter.ts";
 import { compileRoutes, type RouteFinder } from "./router/match.ts";
 import { literalValue } from "./router/rewrite.ts";
 import { milliseconds } from "./schema/common.ts";
+import { JWT_FILTER } from "./schema/jwt.ts";
 import type { CaptureConfig, ChainConfig, ManagerConfig, StateConfig, WasmConfig } from "./schema/listener.ts";
 import type { ServedStream } from "./stream.ts";
 import type { Identity } from "./tls/peer.ts";
@@ -25,6 +27,8 @@ export interface ChainParts {
   counters: Counters;
   log: (line: string) => void;
 }
+
+type FilterFactory = (thread: Thread) => StreamFilter | undefined;
 
 /** What is known of a connection when its handshake is done. */
 export interface PeerFacts {
@@ -46,9 +50,12 @@ export class Chain {
   readonly limits: { headerBytes: number; idleMs: number; streamIdleMs: number; requestMs: number; headersMs: number; drainMs: number; handshakeMs: number };
   readonly http2: ManagerConfig["http2_protocol_options"];
   readonly #manager: ManagerConfig;
-  readonly #filters: Filter[];
+  /** Of requests, whatever their route. */
+  readonly removedHeaders: readonly string[];
+  readonly #filters: FilterFactory[];
   readonly #parts: ChainParts;
   readonly #statName: string;
+  readonly #jwt: JwtAuthentication[] = [];
   readonly #logs: AccessLog[];
   readonly #captures: CaptureConfig[];
   readonly #onConnection: StateConfig[];
@@ -66,6 +73,7 @@ export class Chain {
     this.#onHandshake = states.flatMap((each) => each.on_downstream_tls_handshake ?? []);
     this.tls = config.transport_socket && serverTls(config.transport_socket.typed_config);
     this.routes = compileRoutes(manager.route_config);
+    this.removedHeaders = manager.route_config.request_headers_to_remove ?? [];
     this.http2 = manager.http2_protocol_options;
     this.limits = {
       headerBytes: manager.max_request_headers_kb * 1024,
@@ -81,7 +89,7 @@ export class Chain {
     const findings = [...logs.flatMap((log) => (Array.isArray(log) ? log : [])), ...this.#check()];
     if (findings.length > 0) throw new SelvedgeError(findings);
     this.#logs = logs.filter((log): log is AccessLog => !Array.isArray(log));
-    this.#filters = manager.http_filters.flatMap((filter) => ("config" in filter.typed_config ? [parts.filter(filter.typed_config.config)] : []));
+    this.#filters = manager.http_filters.flatMap(({ typed_config }) => this.#factory(typed_config));
   }
 
   /** Keeps what the log says of a request, before a filter or a route changes it. */
@@ -94,7 +102,27 @@ export class Chain {
 
   createFilters(): StreamFilter[] {
     const thread = this.host.worker(0);
-    return this.#filters.flatMap(({ pluginConfig }) => pluginConfig.createFilter(thread) ?? []);
+    return this.#filters.flatMap((create) => create(thread) ?? []);
+  }
+
+  /** What runs beside requests; after this the chain may be served. */
+  start(): void {
+    for (const each of this.#jwt) each.start();
+  }
+
+  close(): void {
+    for (const each of this.#jwt) each.close();
+  }
+
+  #factory(config: ManagerConfig["http_filters"][number]["typed_config"]): FilterFactory[] {
+    if ("providers" in config) {
+      const jwt = new JwtAuthentication(config, this.#parts.clusters, this.#parts.counters);
+      this.#jwt.push(jwt);
+      return [() => new JwtFilter(this.host, jwt)];
+    }
+    if (!("config" in config)) return [];
+    const { pluginConfig } = this.#parts.filter(config.config);
+    return [(thread) => pluginConfig.createFilter(thread)];
   }
 
   cluster(name: string): Cluster {
@@ -130,7 +158,16 @@ export class Chain {
       tls: connection.tls !== undefined,
       peerAddress: connection.source.address ?? "",
       nodeAddress: NODE_ADDRESS,
+      forwardedCertificate: this.#forwardedCertificate(connection),
     });
+  }
+
+  /** What filters are told of the client's certificate; undefined: nothing. */
+  #forwardedCertificate(connection: Connection): string | undefined {
+    if (this.#manager.forward_client_cert_details !== "SANITIZE_SET" || !connection.mutualTls) return undefined;
+    const { source, tls } = connection;
+    const uris = source.uriSans?.length ? source.uriSans : [""];
+    return [...(tls?.localUriSans ?? []).slice(0, 1).map((uri) => `By=${uri}`), ...(source.certificateSha256 ? [`Hash=${source.certificateSha256}`] : []), ...uris.map((uri) => `URI=${uri}`)].join(";");
   }
 
   received(): void {
@@ -155,6 +192,7 @@ export class Chain {
     const clusters = routes.flatMap(({ route }) => (route ? [route.cluster, ...(route.request_mirror_policies ?? []).map(({ cluster }) => cluster)] : []));
     const filters = this.#manager.http_filters;
     return [
+      ...jwtFindings(this.#manager, this.#parts.clusters).map(([message, found]) => finding(message, found)),
       ...this.#captures.map(({ format_string }) => format_string.text_format_source.inline_string).filter((format) => !fieldOf(format)).map((format) => finding("filter state of requests with another format", format)),
       ...formats.filter((format) => !known.includes(format)).map((format) => finding("filter state with another format", format)),
       ...headers.filter(({ header }) => literalValue(header.value) === undefined).map(({ header }) => finding(`a header's value (${header.key}) with commands in it`, header.value)),
@@ -172,6 +210,22 @@ const NODE_ADDRESS = Object.values(networkInterfaces()).flat().find((each) => ea
 
 function domainsIn(manager: ManagerConfig): string[] {
   return manager.route_config.virtual_hosts.flatMap(({ domains }) => domains);
+}
+
+/** Names in jwt_authn that lead nowhere. */
+function jwtFindings({ http_filters, route_config }: ManagerConfig, clusters: ReadonlyMap<string, Cluster>): [string, string][] {
+  const configs = http_filters.flatMap(({ typed_config }) => ("providers" in typed_config ? [typed_config] : []));
+  const asked = route_config.virtual_hosts.flatMap(({ routes }) => routes.flatMap(({ typed_per_filter_config }) => typed_per_filter_config?.[JWT_FILTER]?.requirement_name ?? []));
+  if (configs.length > 1) return [["two jwt_authn filters", configs.map((each) => Object.keys(each.providers).join()).join(" and ")]];
+  const [config] = configs;
+  const named = Object.values(config?.requirement_map ?? {}).flatMap(({ requires_any: { requirements } }) => requirements.flatMap((each) => ("provider_name" in each ? [each.provider_name] : [])));
+  const providers = Object.entries(config?.providers ?? {});
+  return [
+    ...asked.filter((name) => !config || !Object.hasOwn(config.requirement_map, name)).map((name): [string, string] => ["a route with a requirement of tokens that isn't there", name]),
+    ...named.filter((name) => !Object.hasOwn(config!.providers, name)).map((name): [string, string] => ["a requirement of an issuer that isn't there", name]),
+    ...providers.filter(([, { local_jwks, remote_jwks }]) => (local_jwks === undefined) === (remote_jwks === undefined)).map(([name]): [string, string] => ["an issuer without exactly one of local_jwks and remote_jwks", name]),
+    ...providers.flatMap(([, { remote_jwks }]) => (remote_jwks && !clusters.has(remote_jwks.http_uri.cluster) ? [["keys from a cluster that isn't there", remote_jwks.http_uri.cluster] as [string, string]] : [])),
+  ];
 }
 
 type States = { on_new_connection?: StateConfig[]; on_downstream_tls_handshake?: StateConfig[] };

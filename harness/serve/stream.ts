@@ -6,7 +6,7 @@ import { upgradeOf, type RawRequest, type Refusal } from "./admit.ts";
 import type { Chain } from "./chain.ts";
 import { FLAGS, flagLetters, type Flag } from "./flags.ts";
 import { RouterCall } from "./router/call.ts";
-import { finalizeRequest, finalizeResponse, redirectTo } from "./router/rewrite.ts";
+import { finalizeRequest, finalizeResponse, redirectTo, unfitHeader } from "./router/rewrite.ts";
 import type { ServedRoute } from "./router/match.ts";
 
 /** A client's end of one request, whatever the protocol. */
@@ -120,7 +120,11 @@ export class ServedStream implements StreamSink {
       return this.#reply(status, "", "direct_response", undefined, ["location", location]);
     }
     if (direct) return this.#reply(direct.status, "", "direct_response");
-    finalizeRequest(route, headers);
+    finalizeRequest(route, headers, this.#chain.removedHeaders);
+    const unfit = unfitHeader(headers);
+    if (unfit !== undefined) return this.#reply(503, unfit, `filter_removed_required_request_headers{${unfit.replaceAll(" ", "_")}}`);
+    // Envoy sends it as it is, and leaves it to the upstream to make something of it.
+    if (!/^[\x21-\x7e]+$/.test(headers.get(":path") ?? "")) return this.#reply(400, "", "path_that_no_message_carries");
     this.http.upstream.headers = headers;
     this.http.info.upstream = {};
     this.#router = new RouterCall(this, this.#chain, route, headers, endStream);

@@ -20,6 +20,17 @@ function reply(...codes: string[]): ScenarioRequest[] {
   return codes.map((code) => ({ path: `/${code}`, method: "POST", headers: [["x-do", code]], body: ["body"], response: { headers: [["x-up", "1"]], body: ["answer"] }, giveUpMs: 700 }));
 }
 
+/** Requests for the probe edit: when and how, which header, and its value. */
+function edit(...edits: [string, string?, string?][]): ScenarioRequest[] {
+  return edits.map(([code, name = "", value = ""], i) => ({
+    path: `/${i}`,
+    method: code.startsWith("b") ? "POST" : "GET",
+    headers: [["x-edit", code], ["x-edit-name", name], ["x-edit-value", value]],
+    body: code.startsWith("b") ? ["body"] : undefined,
+    response: { headers: [["x-r", "1"]], body: ["answer"] },
+  }));
+}
+
 /** Requests for the probe failure: where it traps; a last one shows what is left. */
 function trap(where: string): ScenarioRequest[] {
   return [
@@ -101,6 +112,18 @@ export const scenarios: Scenario[] = [
     requests: ["qa", "qb", "qc", "qd", "ra"].map((code) => ({ path: "/pkg.Service/Method", method: "POST", headers: [["x-do", code], ["content-type", "application/grpc"]], body: ["b"], response: { body: ["a"] } })),
   },
   { id: "reply-head", probe: "reply", requests: ["qa", "qb", "qc"].map((code) => ({ path: "/", method: "HEAD", headers: [["x-do", code]] })) },
+  {
+    id: "edit-routing",
+    probe: "edit",
+    allowHeadersStopIteration: true,
+    requests: edit(["qa", "x-route", "b"], ["qs", "x-route", "b"], ["bs", "x-route", "b"], ["ba", "x-new", "1"], ["qc"], ["qr", "x-nothing"], ["qr", ":path"], ["qs", ":path", "/other"], ["qs", ":path", "other"], ["qs", ":path", "*"], ["br", ":path"], ["qr", "x-forwarded-proto"], ["qr", ":scheme"], ["qp"]),
+  },
+  {
+    id: "edit-invalid",
+    probe: "edit",
+    requests: edit(["qr", ":method"], ["qs", ":method", "CONNECT"], ["qa", "x-bad name", "1"], ["qa", "x:bad", "1"], ["qa", "X-Ü", "1"], ["qa", "x-\"q\"", "1"], ["qa", ":nothing", "1"], ["qa", "X-Up", "ü"], ["qn", "x-line"], ["qn", ":path"]),
+  },
+  { id: "edit-status", probe: "edit", requests: edit(["rr", ":status"], ["rs", ":status", "abc"], ["rs", ":status", ""], ["rs", ":status", "-1"], ["rs", ":status", "2e2"], ["rs", ":status", "299"], ["ra", "x-more", "1"]) },
   { id: "callouts", requests: [{ path: "/args" }, { path: "/host" }, { path: "/ok" }, { path: "/slow" }, { path: "/refused" }, { path: "/reset" }].map((request) => ({ ...request, giveUpMs: 1500 })), afterMs: 100 },
   { id: "foreign", requests: [{ path: "/" }] },
   { id: "cel", config: EXPRESSIONS.join("\n"), requests: [{ path: "/get?a=1", headers: [["x-two", "a"], ["x-two", "b"], ["user-agent", "probe"], ["referer", "http://r/"], ["cookie", "a=1"]] }] },

@@ -146,12 +146,14 @@ describe("an Envoy that starts with a bundle", () => {
     ["a stranger's bundle", () => ({ signing: trust(), bundle: signed(payload(1), stranger) }), /found a bundle refused: signature/],
     ["a bundle that was tampered with", () => ({ signing: trust(), bundle: { ...signed(payload(1)), payload: signed(payload(2)).payload } }), /found a bundle refused: signature/],
     ["a bundle for another node", () => mounted(1, { audience: ["edge-2"] }), /found a bundle refused: audience/],
+    ["a bundle that has expired", () => mounted(1, { expires: now() - 1 }), /found a bundle refused: expired, expected a newer one/],
+    ["a bundle below the least version", () => mounted(1, {}, trust({ minimumVersion: 2 })), /found a bundle refused: version, expected a newer one/],
   ])("doesn't come up with %s", async (_, config, why) => {
     await expect(start(config(), "static")).rejects.toThrow(why);
   });
 
-  it("denies everything with one that has expired", async () => {
-    const node = await start(mounted(1, { expires: now() - 1 }), "static");
+  it("denies everything with one that has expired while newer ones can be fetched", async () => {
+    const node = await start({ ...mounted(1, { expires: now() - 1 }), source: { cluster: "nowhere", path: "/" } }, "static");
     expect(await node.statuses("/v1")).toEqual([403]);
     expect(node.envoy.log()).toContain("no valid bundle: everything is denied");
   });
@@ -182,15 +184,26 @@ describe.each<[How, RegExp, RegExp]>([
     expect(await node.gauge("configuration_rejected")).toBe(0);
   });
 
-  it("with an older or an expired bundle leaves the newest in place", async () => {
+  it("with an older or an expired bundle is refused, so that the newest stays in place", async () => {
     const node = await start(mounted(2), how);
     await eventually(async () => expect(await node.statuses("/v2")).toEqual([200]));
-    for (const bad of [mounted(1), mounted(3, { expires: now() - 1 })]) {
-      await node.update(bad, accepted);
-      await sleep(500);
+    for (const [bad, reason] of [[mounted(1), "version"], [mounted(2, { audience: ["edge-1", "edge-2"] }), "version"], [mounted(3, { expires: now() - 1 }), "expired"]] as const) {
+      await node.update(bad, refused);
       expect([await node.statuses("/v2"), await node.statuses("/v1"), await node.statuses("/v3")]).toEqual([[200], [403], [403]]);
-      await eventually(async () => expect(await node.gauge("bundle_rejected")).toBe(1));
+      expect([await node.gauge("configuration_rejected"), await node.gauge("bundle_version")]).toEqual([1, 2]);
+      expect(node.envoy.log()).toContain(`a bundle refused: ${reason}`);
     }
+  });
+
+  // Workers that refuse what the main thread took would let requests pass.
+  it("back to what ran before is no reason to open up: the newest of the process decides", async () => {
+    const [first, second] = [mounted(1), mounted(2)];
+    const node = await start(first, how);
+    await eventually(async () => expect(await node.statuses("/v1")).toEqual([200]));
+    await node.update(second, accepted);
+    await eventually(async () => expect([await node.statuses("/v1"), await node.statuses("/v2")]).toEqual([[403], [200]]));
+    await node.update(first, accepted);
+    await eventually(async () => expect([await node.statuses("/v1"), await node.statuses("/v2")]).toEqual([[403], [200]]));
   });
 });
 

@@ -1,13 +1,13 @@
-/** Tokens, from RequestAuthentication to the decision: signed for real, verified by a real Envoy, matched by the real filter. */
-import { createServer, request as httpRequest, type IncomingHttpHeaders, type Server } from "node:http";
+/** Tokens, from RequestAuthentication to the decision: signed for real, verified by a real Envoy and by the host engine, matched by the real filter. */
+import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { buildFilter } from "../../harness/build/index.ts";
 import { composeEnvoy, loadPolicies } from "../../harness/compose/index.ts";
-import { findEnvoy, startEnvoy, type RunningEnvoy } from "../../harness/envoy/index.ts";
 import { temporaryDirectory } from "../../harness/tempdir.ts";
 import { issuer } from "../support/tokens.ts";
 import { doc, folder, GATEWAY, ref } from "../unit/compose/support.ts";
+import { askBoth, startBoth, type Engines, type Reply } from "./fixtures/engines.ts";
 
 const idp = issuer("idp");
 const partner = issuer("partner");
@@ -19,8 +19,8 @@ const claims = { iss: "https://idp", sub: "alice", aud: "shop", exp: now + hour 
 
 const scratch = temporaryDirectory("jwt");
 let servers: Server[] = [];
-let envoy: RunningEnvoy;
-let port: number;
+let engines: Engines;
+let ports: [number, number];
 let keysFetched = 0;
 
 /** Each path asks for something else of the token. */
@@ -109,33 +109,19 @@ beforeAll(async () => {
   });
   expect(findings.filter(({ severity }) => severity === "error")).toEqual([]);
   expect(findings.map(({ code }) => code)).toContain("authentication-remote-keys");
-  const bootstrap = JSON.parse(JSON.stringify(config).replace(/"port_value":8080/g, '"port_value":0')) as never;
-  envoy = await startEnvoy({ envoy: await findEnvoy({ containers: false }), config: bootstrap, concurrency: 1 });
-  port = await envoy.port("prod/gw/8080");
-  await vi.waitFor(() => expect(keysFetched).toBeGreaterThan(0), { timeout: 10_000 });
+  engines = await startBoth(config);
+  ports = await engines.ports("prod/gw/8080");
+  await vi.waitFor(() => expect(keysFetched).toBeGreaterThan(1), { timeout: 10_000 });
 }, 180_000);
 
 afterAll(async () => {
-  await envoy?.stop();
+  await engines?.stop();
   for (const server of servers) server.close();
   servers = [];
   scratch.remove();
 });
 
-interface Reply {
-  status: number;
-  body: string;
-  headers: IncomingHttpHeaders;
-}
-
-const ask = (path: string, headers: Record<string, string> = {}, method = "GET"): Promise<Reply> =>
-  new Promise((resolve, reject) => {
-    const request = httpRequest({ host: "127.0.0.1", port, path, method, headers }, (answer) => {
-      let body = "";
-      answer.setEncoding("utf8").on("data", (chunk: string) => (body += chunk)).on("end", () => resolve({ status: answer.statusCode!, body, headers: answer.headers }));
-    });
-    request.on("error", reject).end();
-  });
+const ask = (path: string, headers: Record<string, string | string[]> = {}, method = "GET"): Promise<Reply> => askBoth(ports, path, { headers, method });
 const bearer = (token: string): Record<string, string> => ({ authorization: `Bearer ${token}` });
 const status = async (path: string, more?: object): Promise<number> =>
   (await ask(path, more === undefined ? {} : bearer(idp.token({ ...claims, ...more })))).status;

@@ -99,7 +99,7 @@ async function sendAll(name: string, paths: readonly string[], http2: boolean): 
   const known = new Set(queue);
   const work = async (): Promise<void> => {
     for (let path = queue.shift(); path !== undefined; path = queue.shift()) {
-      const [got] = await exchange({ port, direct: "127.0.0.1", http2 }, [{ method: "GET", path, host: `${name}.test`, headers: [] }]);
+      const { answers: [got] } = await exchange({ port, direct: "127.0.0.1", http2 }, [{ method: "GET", path, host: `${name}.test`, headers: [] }]);
       statuses.set(path, got?.status);
       const location = got?.headers["location"];
       const next = location?.replace(/^https?:\/\/[^/]*/, "");

@@ -65,6 +65,7 @@ export class Listener {
       });
       this.#servers.push(server);
     }
+    for (const { chain } of this.#chains) chain.chain.start();
   }
 
   /** Takes no more connections, and gives those that are there the drain time to finish their requests. */
@@ -159,6 +160,7 @@ class ServedChain {
   }
 
   close(): void {
+    this.chain.close();
     for (const session of this.#sessions) session.close();
     this.#tls?.close();
     this.#http1.close();

@@ -9,14 +9,24 @@ import { compileRegex } from "./regex.ts";
 const STATUS = { MOVED_PERMANENTLY: 301, FOUND: 302, SEE_OTHER: 303, TEMPORARY_REDIRECT: 307, PERMANENT_REDIRECT: 308 };
 const DEFAULT_TIMEOUT_MS = 15_000;
 
-/** Header changes first, then host and path: Envoy's order. */
-export function finalizeRequest(route: ServedRoute, headers: HeaderMap): void {
+/** Header changes first, then host and path: Envoy's order. `removed`: what no route lets through. */
+export function finalizeRequest(route: ServedRoute, headers: HeaderMap, removed: readonly string[] = []): void {
   const { config } = route;
   changeHeaders(headers, config.request_headers_to_remove, config.request_headers_to_add);
+  for (const name of removed) headers.remove(name);
   const action = config.route;
   if (!action) return;
   if (action.host_rewrite_literal !== undefined) headers.assign(":authority", toByteString(action.host_rewrite_literal));
   headers.assign(":path", rewritten(route, headers.get(":path") ?? "", action));
+}
+
+/** What a filter wrote that no HTTP message can carry, in Envoy's words. */
+export function unfitHeader({ entries }: HeaderMap): string | undefined {
+  for (let i = 0; i < entries.length; i += 2) {
+    if (!/^:?[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(entries[i]!)) return `invalid header name: ${entries[i]}`;
+    if (/[\0-\x08\x0a-\x1f\x7f]/.test(entries[i + 1]!)) return `invalid header value for: ${entries[i]}`;
+  }
+  return undefined;
 }
 
 export function finalizeResponse({ config }: ServedRoute, headers: HeaderMap): void {

@@ -1,6 +1,7 @@
 /** Listeners, TLS and the HTTP connection manager, as far as the host engine serves them. */
 import { Type, type Static } from "@sinclair/typebox";
 import { Address, any, Count, DataSource, Duration, extension, object, oneOf, optional } from "./common.ts";
+import { JwtFilterConfig } from "./jwt.ts";
 import { RouteTable } from "./routes.ts";
 
 const certificate = object({ certificate_chain: DataSource, private_key: DataSource });
@@ -87,7 +88,8 @@ const ConnectionManager = extension("envoy.filters.network.http_connection_manag
   use_remote_address: Type.Literal(true),
   xff_num_trusted_hops: Type.Literal(0),
   internal_address_config: object({ unix_sockets: Type.Literal(false), cidr_ranges: Type.Tuple([object({ address_prefix: Type.Literal("0.0.0.0"), prefix_len: Type.Literal(32) })]) }),
-  forward_client_cert_details: Type.Literal("SANITIZE"),
+  forward_client_cert_details: oneOf("SANITIZE", "SANITIZE_SET"),
+  set_current_client_cert_details: optional(object({ uri: Type.Literal(true) })),
   server_header_transformation: Type.Literal("PASS_THROUGH"),
   generate_request_id: Type.Literal(false),
   max_request_headers_kb: Count,
@@ -100,7 +102,7 @@ const ConnectionManager = extension("envoy.filters.network.http_connection_manag
   drain_timeout: Duration,
   access_log: optional(Type.Array(AccessLog)),
   route_config: RouteTable,
-  http_filters: Type.Array(Type.Union([Router, Wasm, Capture], { expected: "Wasm filters, set_filter_state for the access log, and the router as the last one" }), { minItems: 1 }),
+  http_filters: Type.Array(Type.Union([Router, Wasm, Capture, JwtFilterConfig], { expected: "Wasm filters, jwt_authn, set_filter_state for the access log, and the router as the last one" }), { minItems: 1 }),
 });
 
 const state = object({

@@ -13,9 +13,10 @@ export const ClusterConfig = object({
   // Names are looked up for each new connection, so a name's lifetime is the resolver's affair.
   respect_dns_ttl: optional(Type.Literal(true)),
   connect_timeout: Duration,
-  per_connection_buffer_limit_bytes: Count,
-  lb_policy: Type.Literal("LEAST_REQUEST"),
-  circuit_breakers: object({
+  // What fetches keys leaves these to Envoy's defaults.
+  per_connection_buffer_limit_bytes: optional(Count),
+  lb_policy: optional(Type.Literal("LEAST_REQUEST")),
+  circuit_breakers: optional(object({
     thresholds: Type.Tuple([
       object({
         max_connections: Count,
@@ -24,18 +25,18 @@ export const ClusterConfig = object({
         retry_budget: object({ budget_percent: object({ value: Type.Number() }), min_retry_concurrency: Count }),
       }),
     ]),
-  }),
+  })),
   load_assignment: object({
     cluster_name: Type.String(),
     endpoints: Type.Tuple([object({ lb_endpoints: Type.Array(object({ endpoint: object({ address: Address }) })) })]),
   }),
-  typed_extension_protocol_options: object({
+  typed_extension_protocol_options: optional(object({
     [PROTOCOL_OPTIONS]: any(PROTOCOL_OPTIONS, {
       common_http_protocol_options: object({ idle_timeout: Duration }),
       explicit_http_config: Type.Union([object({ http_protocol_options: object({}) }), object({ http2_protocol_options: Http2Options })]),
     }),
-  }),
-  upstream_connection_options: object({ tcp_keepalive: object({ keepalive_time: Count }) }),
+  })),
+  upstream_connection_options: optional(object({ tcp_keepalive: object({ keepalive_time: Count }) })),
   transport_socket: optional(UpstreamTls),
 });
 

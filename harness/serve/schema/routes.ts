@@ -1,5 +1,6 @@
 /** Virtual hosts and routes: envoy.config.route.v3, as far as the host engine serves them. */
 import { Type, type Static } from "@sinclair/typebox";
+import { JWT_FILTER, JwtPerRoute } from "./jwt.ts";
 import { Count, Duration, object, oneOf, optional, Regex, StringMatch } from "./common.ts";
 
 const named = object({ name: Type.String(), string_match: StringMatch });
@@ -60,6 +61,7 @@ export const RouteConfig = object({
   route: optional(Action),
   redirect: optional(Redirect),
   direct_response: optional(object({ status: Type.Integer({ minimum: 200, maximum: 599 }) })),
+  typed_per_filter_config: optional(object({ [JWT_FILTER]: optional(JwtPerRoute) })),
   request_headers_to_add: optional(Type.Array(addition)),
   request_headers_to_remove: optional(Type.Array(Type.String())),
   response_headers_to_add: optional(Type.Array(addition)),
@@ -68,7 +70,7 @@ export const RouteConfig = object({
 
 export const VirtualHost = object({ name: Type.String(), domains: Type.Array(Type.String()), routes: Type.Array(RouteConfig) });
 
-export const RouteTable = object({ name: Type.String(), ignore_port_in_host_matching: Type.Boolean(), virtual_hosts: Type.Array(VirtualHost) });
+export const RouteTable = object({ name: Type.String(), ignore_port_in_host_matching: Type.Boolean(), virtual_hosts: Type.Array(VirtualHost), request_headers_to_remove: optional(Type.Array(Type.String())) });
 
 export type Match = Static<typeof Match>;
 export type StringMatch = Static<typeof StringMatch>;

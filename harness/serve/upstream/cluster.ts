@@ -13,12 +13,18 @@ export interface StartedCall {
   endpoint: Endpoint;
 }
 
+type Limits = NonNullable<ClusterConfig["circuit_breakers"]>["thresholds"][0];
+
+/** Envoy's own; it limits retries without a budget to three. */
+const DEFAULT_LIMITS: Limits = { max_connections: 1024, max_pending_requests: 1024, max_requests: 1024, retry_budget: { budget_percent: { value: 0 }, min_retry_concurrency: 3 } };
+const DEFAULT_PROTOCOL = { common_http_protocol_options: { idle_timeout: "3600s" }, explicit_http_config: { http_protocol_options: {} } };
+
 export class Cluster {
   readonly name: string;
   /** As it stands in names of statistics. */
   readonly statName: string;
   readonly endpoints: Endpoint[];
-  readonly #config: ClusterConfig;
+  readonly #limits: Limits;
   readonly #counters: Counters;
   readonly #http1: PoolAgent | undefined;
   readonly #http2: Http2Pool | undefined;
@@ -26,12 +32,12 @@ export class Cluster {
   #retrying = 0;
 
   constructor(config: ClusterConfig, counters: Counters) {
-    this.#config = config;
     this.#counters = counters;
     this.name = config.name;
     this.statName = `cluster.${config.alt_stat_name ?? config.name}`;
     this.endpoints = config.load_assignment.endpoints[0].lb_endpoints.map(({ endpoint: { address } }) => ({ host: address.socket_address.address, port: address.socket_address.port_value, active: 0 }));
-    const { common_http_protocol_options: common, explicit_http_config: explicit } = config.typed_extension_protocol_options[PROTOCOL_OPTIONS];
+    const { common_http_protocol_options: common, explicit_http_config: explicit } = config.typed_extension_protocol_options?.[PROTOCOL_OPTIONS] ?? DEFAULT_PROTOCOL;
+    this.#limits = config.circuit_breakers?.thresholds[0] ?? DEFAULT_LIMITS;
     const idleMs = milliseconds(common.idle_timeout);
     const connect = connector(config);
     const counted: typeof connect = (host, port, done) => {
@@ -42,7 +48,7 @@ export class Cluster {
       });
     };
     if ("http2_protocol_options" in explicit) this.#http2 = new Http2Pool(counted, explicit.http2_protocol_options, idleMs);
-    else this.#http1 = new PoolAgent(counted, config.circuit_breakers.thresholds[0].max_connections, idleMs);
+    else this.#http1 = new PoolAgent(counted, this.#limits.max_connections, idleMs);
   }
 
   /** Starts a request; undefined where there is no endpoint, "overflow" where there are too many requests already. */
@@ -52,7 +58,7 @@ export class Cluster {
       this.#count("upstream_cx_none_healthy");
       return undefined;
     }
-    const { max_requests, max_connections, max_pending_requests } = this.#config.circuit_breakers.thresholds[0];
+    const { max_requests, max_connections, max_pending_requests } = this.#limits;
     const most = this.#http2 ? max_requests : Math.min(max_requests, max_connections + max_pending_requests);
     if (this.#active >= most) {
       this.#count("upstream_rq_pending_overflow");
@@ -102,7 +108,7 @@ export class Cluster {
 
   /** Envoy's retry budget: a share of the requests under way, and a few in any case. */
   takeRetry(): (() => void) | undefined {
-    const { budget_percent, min_retry_concurrency } = this.#config.circuit_breakers.thresholds[0].retry_budget;
+    const { budget_percent, min_retry_concurrency } = this.#limits.retry_budget;
     if (this.#retrying >= Math.max(min_retry_concurrency, Math.floor((this.#active * budget_percent.value) / 100))) {
       this.#count("upstream_rq_retry_overflow");
       return undefined;

@@ -21,9 +21,9 @@ export type Connector = (host: string, port: number, done: (error: ConnectError 
 export function connector(config: ClusterConfig): Connector {
   const timeoutMs = milliseconds(config.connect_timeout);
   const tls = config.transport_socket && tlsOptions(config.transport_socket.typed_config);
-  const keepAliveMs = config.upstream_connection_options.tcp_keepalive.keepalive_time * 1000;
+  const keepAliveMs = (config.upstream_connection_options?.tcp_keepalive.keepalive_time ?? 0) * 1000;
   return (host, port, done) => {
-    const options = { host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs, ...(isIP(host) === 0 && { lookup: v4Preferred }) };
+    const options = { host, port, noDelay: true, keepAlive: keepAliveMs > 0, keepAliveInitialDelay: keepAliveMs, ...(isIP(host) === 0 && { lookup: v4Preferred }) };
     const socket = tls ? connectTls({ ...options, ...tls }) : connect(options);
     const timer = setTimeout(() => finish(new ConnectError({ kind: "connect-timeout" })), timeoutMs);
     let finished = false;

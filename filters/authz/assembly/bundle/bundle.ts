@@ -20,6 +20,7 @@ export class Bundle {
   open(payload: View, audience: View, authz: Authz): Reason {
     const reader = new JsonReader(payload);
     const settings = new Settings();
+    settings.signed = true;
     const addressed = this.read(reader, settings, audience);
     let reason = Reason.None;
     if (!reader.finish()) reason = Reason.Malformed;
