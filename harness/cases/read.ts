@@ -8,6 +8,7 @@ import { findFilterSource, type FilterSource } from "../build/source.ts";
 import { nearest } from "../compose/nearest.ts";
 import { Report, sortFindings } from "../compose/report.ts";
 import { Source, type Path } from "../compose/source.ts";
+import { show } from "../compose/validate.ts";
 import { scriptOf } from "./connections.ts";
 import { milliseconds, planUpstream, type CasePlan, type StepPlan } from "./plan.ts";
 import type { CaseSpec, FileSpec, StepSpec } from "./schema.ts";
@@ -62,7 +63,11 @@ function readWith(file: string, text: string, options: Options): CaseFile {
   const source = new Source(file, document, lines);
   for (const error of document.errors) {
     const { line, col } = lines.linePos(error.pos[0]);
-    report.add({ code: "yaml-syntax", severity: "error", message: error.message, where: { file, line, col } });
+    const deep = error.message.includes("call stack");
+    const message = error.code === "MULTIPLE_DOCS" ? "a file of cases is one YAML document, and here another one begins" : deep ? "this is nested too deep to be read" : error.message;
+    report.add({ code: "yaml-syntax", severity: "error", message, where: { file, line, col }, ...(error.code === "MULTIPLE_DOCS" && { fix: "put it into a file of its own" }) });
+    // All the levels above fail as well.
+    if (deep) break;
   }
   const plans: CasePlan[] = [];
   let spec: FileSpec | undefined;
@@ -113,12 +118,22 @@ function plansOf(reader: CaseReader, spec: CaseSpec, index: number): CasePlan[] 
   const path: Path = ["cases", index];
   const { table, ...template } = spec;
   if (!Array.isArray(table)) return [planOf(reader, spec, path)].filter((plan) => plan !== undefined);
+  if (!checkRows(reader, table, path)) return [];
   checkTable(reader, template, table, path);
   return table.flatMap((row, number) => {
     const filled = substitute(template, row) as CaseSpec;
     if (typeof spec.name === "string" && placeholders(spec.name).size === 0) filled.name = `${spec.name} [${number + 1}: ${rowName(row)}]`;
     return planOf(reader, filled, path, [...path, "table", number]) ?? [];
   });
+}
+
+/** A table without rows would be a case that never runs. */
+function checkRows({ source, report }: CaseReader, table: readonly unknown[], path: Path): table is Values[] {
+  const expected = "rows such as { method: GET, status: 200 }";
+  if (table.length === 0) report.error("wrong-value", source, [...path, "table"], "the table has no rows", { expected });
+  const wrong = [...table.keys()].filter((index) => typeof table[index] !== "object" || table[index] === null || Array.isArray(table[index]));
+  for (const index of wrong) report.error("wrong-type", source, [...path, "table", index], "this row of the table is no mapping", { found: show(table[index]), expected });
+  return table.length > 0 && wrong.length === 0;
 }
 
 /** Columns that no case uses, and names that no row has: one of the two is a typo. */

@@ -82,11 +82,20 @@ function checkRequest(request: RequestSpec | undefined, engine: EngineName | und
   if (request.grpc !== undefined && request.body !== undefined) refuse([...at, "request", "body"], "`grpc` is the body of this request");
   // What Node's client, or any, refuses to send.
   if (request.path !== undefined && request.protocol !== "http2" && request.grpc === undefined && /[^\u0021-\u00ff]/.test(request.path)) refuse([...at, "request", "path"], "a path in HTTP/1 holds no space, no control character and nothing beyond Latin-1", "send it with `raw`, or by `protocol: http2`");
+  const headers = Array.isArray(request.headers) ? request.headers : Object.entries(request.headers ?? {});
+  const names = headers.map(([name]) => String(name));
+  const raw = "send it with `raw`";
+  if (request.method !== undefined && !TOKEN.test(request.method)) refuse([...at, "request", "method"], `no client sends the method ${JSON.stringify(request.method)}`, raw);
+  for (const name of names) if (!TOKEN.test(name.replace(/^:/, ""))) refuse([...at, "request", "headers"], `no client sends a header named ${JSON.stringify(name)}`, raw);
+  for (const [name, value] of headers) if ([value].flat().some((each) => /[\0\r\n]/.test(String(each)))) refuse([...at, "request", "headers"], `the value of ${JSON.stringify(name)} has a line break or a NUL in it`, raw);
+  if (names.some((name) => name.toLowerCase() === "content-length") && request.abort === undefined) refuse([...at, "request", "headers"], "the length is that of the body that is sent: with another one the client would wait for ever", raw);
   if (request.protocol === "http2" || request.grpc !== undefined) {
-    const names = Array.isArray(request.headers) ? request.headers.map(([name]) => name) : Object.keys(request.headers ?? {});
     for (const name of names) if (CONNECTION_HEADERS.has(name.toLowerCase())) refuse([...at, "request", "headers"], `HTTP/2 has no \`${name}\``);
   }
 }
+
+/** RFC 9110, section 5.6.2 */
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
 /** RFC 9113, section 8.2.2 */
 const CONNECTION_HEADERS = new Set(["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"]);

@@ -1,5 +1,5 @@
 /** `selvedge test`: finds the files, brings the modules up to date, runs, and with --watch does so again. */
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { buildFilter, type FilterSource } from "../build/index.ts";
 import type { Coverage } from "../coverage/index.ts";
 import { SelvedgeError, type Finding } from "../errors.ts";
@@ -87,9 +87,10 @@ export function withModule(file: CaseFile, module: string | undefined): CaseFile
 /** A file whose module isn't there is a finding; the other files still run. */
 export function withModules(files: readonly CaseFile[]): CaseFile[] {
   return files.map((file) => {
-    const missing = file.plans.find(({ module }) => !existsSync(module));
+    const missing = file.plans.find(({ module }) => !existsSync(module) || !statSync(module).isFile());
     if (!missing) return file;
-    const finding: Finding = { code: "module-missing", severity: "error", message: `the module of these cases is not there: ${missing.module}`, where: { file: file.file, line: 1, col: 1 }, fix: "build it (`selvedge build`), or correct `filter` or `module`" };
+    const message = existsSync(missing.module) ? `the module of these cases is no file: ${missing.module}` : `the module of these cases is not there: ${missing.module}`;
+    const finding: Finding = { code: "module-missing", severity: "error", message, where: { file: file.file, line: 1, col: 1 }, fix: "build it (`selvedge build`), or correct `filter` or `module`" };
     return { ...file, plans: [], findings: [...file.findings, finding] };
   });
 }

@@ -110,9 +110,9 @@ function versionIn(text: string): number | null {
 export function parseExpiry(text: string, now: number = Date.now()): number {
   const units = { m: 60, h: 3600, d: 86_400 } as const;
   const [, amount, unit] = /^(\d+)([mhd])$/.exec(text) ?? [];
-  if (amount !== undefined) return Math.floor(now / 1000) + Number(amount) * units[unit as keyof typeof units];
-  const date = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : NaN;
-  if (Number.isNaN(date)) throw new UsageError(`--expires takes a time from now (90m, 12h, 30d) or a date (2030-01-31, 2030-01-31T12:00:00Z), not ${text}`);
+  const date = amount !== undefined ? now + Number(amount) * units[unit as keyof typeof units] * 1000 : /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : NaN;
+  // Four digits of a year are all that a date has.
+  if (!(date < Date.UTC(10_000, 0))) throw new UsageError(`--expires takes a time from now (90m, 12h, 30d) or a date (2030-01-31, 2030-01-31T12:00:00Z), not ${text}`);
   return Math.floor(date / 1000);
 }
 

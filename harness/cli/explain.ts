@@ -37,11 +37,11 @@ export const explain = defineVerb({
     try {
       if (args.log !== undefined) {
         const { agrees, askedAgain, lineAt } = await import("../explain/log.ts");
-        const { text, line } = lineAt(args.log);
-        const asked = askedAgain(node, text, line, args.log);
+        const { text, file, line } = await lineAt(args.log);
+        const asked = askedAgain(node, text, line, file);
         const explanation = explained(node, asked.arrival, asked.request, { nearest: most, assumed: asked.assumed });
         const agreed = agrees(asked.recorded, explanation.verdict, explanation.by?.name);
-        const findings: Finding[] = agreed === false ? [{ code: "log-disagrees", severity: "warning", message: "today's policies decide this request differently from when it was recorded", where: { file: args.log.replace(/:\d+$/, ""), line }, found: asked.recorded.details, expected: `${explanation.verdict}${explanation.by ? ` by ${explanation.by.name}` : ""}` }] : [];
+        const findings: Finding[] = agreed === false ? [{ code: "log-disagrees", severity: "warning", message: "today's policies decide this request differently from when it was recorded", where: { file, line }, found: asked.recorded.details, expected: `${explanation.verdict}${explanation.by ? ` by ${explanation.by.name}` : ""}` }] : [];
         const note = agreed === true ? `\n  recorded as ${asked.recorded.details}: the same today` : "";
         return { text: explanationText(explanation, colors) + note, data: { ...explanation, recorded: asked.recorded, agrees: agreed ?? null }, findings };
       }

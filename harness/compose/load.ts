@@ -78,36 +78,47 @@ export function ofKind<K extends Kind>(policies: Policies, kind: K): Resource<K>
 }
 
 /**
- * Reads every `.yaml` and `.yml` file below `dir`, or the one file that it names (names that start with a dot are skipped; symbolic links are
+ * Reads every `.yaml` and `.yml` file below `dir`, and every `.json` file with an `apiVersion` and a `kind`, or the one file that it names (names that start with a dot are skipped; symbolic links are
  * followed, as a mounted ConfigMap needs). Never throws for what the files hold: trouble comes back as findings.
  */
 export function loadPolicies(dir: string, options: LoadOptions = {}): Policies {
   const report = new Report();
   const policies: Policies = { dir, files: [], resources: [], external: [], findings: [] };
-  const files = listFiles(dir, report);
-  policies.files = files;
-  if (files.length === 0 && !report.failed) {
-    report.add({
-      code: "policies-missing",
-      severity: "error",
-      message: "no .yaml file in this folder",
-      where: { file: dir },
-      fix: "name a folder that holds policy files",
-    });
-  }
-  for (const file of files) {
+  for (const file of listFiles(dir, report)) {
     let text: string;
     try {
-      text = readFileSync(file, "utf8");
+      text = decode(readFileSync(file));
     } catch (error) {
       report.add({ code: "file-unreadable", severity: "error", message: `cannot read: ${(error as Error).message}`, where: { file } });
       continue;
     }
+    if (file.endsWith(".json") && file !== dir && !isManifest(text)) continue;
+    policies.files.push(file);
     readDocuments(file, text, options, policies, report);
+  }
+  if (policies.files.length === 0 && !report.failed) {
+    report.add({
+      code: "policies-missing",
+      severity: "error",
+      message: "no .yaml file in this folder, and no .json file with an apiVersion",
+      where: { file: dir },
+      fix: "name a folder that holds policy files",
+    });
   }
   refuseDuplicates(policies.resources, report);
   policies.findings = sortFindings(report.findings);
   return policies;
+}
+
+const isManifest = (json: string): boolean => /"apiVersion"\s*:\s*"/.test(json) && /"kind"\s*:\s*"/.test(json);
+
+/** A byte that isn't UTF-8 would become a character that no request has, and a DENY of it deny nothing. @throws Error */
+function decode(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new Error("it isn't UTF-8");
+  }
 }
 
 /** One file's text, parsed and checked: the pure part of `loadPolicies`. */
@@ -205,7 +216,7 @@ function identify(
   const close = nearest(kind, names);
   report.error("unknown-kind", source, ["kind"], `Selvedge doesn't know the kind \`${kind}\` (${version})`, {
     expected: `one of ${[...new Set(names)].join(", ")}`,
-    fix: close ? `did you mean \`${close}\`?` : "move it out of this folder: every document here is applied or refused",
+    fix: kind.endsWith("List") ? "write its items as documents of their own, with --- between them" : close ? `did you mean \`${close}\`?` : "move it out of this folder: every document here is applied or refused",
   });
   return undefined;
 }
@@ -226,6 +237,9 @@ function refuseDuplicates(resources: Resource[], report: Report): void {
     });
   }
 }
+
+/** Beyond it is no manifest, but somebody's data. */
+const LARGEST_JSON = 1 << 26;
 
 function listFiles(dir: string, report: Report): string[] {
   const files: string[] = [];
@@ -256,7 +270,7 @@ function listFiles(dir: string, report: Report): string[] {
       }
       // Links may form a circle; no sane folder of policies is that deep.
       if (info.isDirectory() && depth < 16) visit(path, depth + 1);
-      else if (info.isFile() && /\.ya?ml$/.test(name)) files.push(path);
+      else if (info.isFile() && (/\.ya?ml$/.test(name) || (name.endsWith(".json") && info.size <= LARGEST_JSON))) files.push(path);
     }
   };
   if (/\.(ya?ml|json)$/.test(dir) && statSync(dir, { throwIfNoEntry: false })?.isFile()) return [dir];

@@ -133,7 +133,7 @@ function recordedOf(details: string | null | undefined, status: string | null | 
   if (!details) return { allowed: undefined, rule: undefined, named: false, details: undefined };
   const denied = /^selvedge_authz_denied\[(?:none|(.+)#(\d+))\]$/.exec(details);
   if (denied) return { allowed: false, rule: denied[1] === undefined ? undefined : { policy: denied[1], rule: Number(denied[2]) }, named: true, details };
-  if (details === "selvedge_ambiguous_identity") return { allowed: false, rule: undefined, named: false, details };
+  if (/^selvedge_ambiguous_(identity|path)$/.test(details)) return { allowed: false, rule: undefined, named: false, details };
   // Whatever an upstream or the router said, authorization had let the request pass.
   const passed = /^(via_upstream|route_not_found|direct_response|upstream_|no_healthy_upstream|response_timeout|downstream_)/.test(details) && status !== "400";
   return { allowed: passed ? true : undefined, rule: undefined, named: false, details };

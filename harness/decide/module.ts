@@ -18,8 +18,8 @@ export interface ModuleDecision {
   allowed: boolean;
   /** The rule that decided; undefined: no ALLOW rule matched, or none applies. */
   rule: RuleName | undefined;
-  /** The certificate has more than one URI SAN: denied whatever the policies say. */
-  ambiguous: boolean;
+  /** Denied whatever the policies say: the certificate has more than one URI SAN, or the path no clear reading. */
+  ambiguous: "identity" | "path" | undefined;
   /** What the policies on trial would do; undefined where there are none. */
   dryRun: { allowed: boolean; rule: RuleName | undefined } | undefined;
 }
@@ -29,7 +29,7 @@ interface Counter {
   seen: bigint;
   dryRun: boolean;
   allowed: boolean;
-  ambiguous: boolean;
+  ambiguous: ModuleDecision["ambiguous"];
   rule: RuleName | undefined;
 }
 
@@ -147,7 +147,7 @@ export class AuthzModule {
         seen: 0n,
         dryRun: trial !== undefined,
         allowed: outcome === "allowed",
-        ambiguous: policy === "ambiguous_identity",
+        ambiguous: policy === "ambiguous_identity" ? "identity" : policy === "ambiguous_path" ? "path" : undefined,
         rule: named ? { policy: policy!, rule: Number(rule) } : undefined,
       });
     }

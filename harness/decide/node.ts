@@ -78,7 +78,7 @@ export class Gateway {
   }
 
   decide(request: AccessRequest, route: string | undefined): Decision {
-    if (!this.config) return { allowed: true, rule: undefined, ambiguous: false, dryRun: undefined, stage: "workload" };
+    if (!this.config) return { allowed: true, rule: undefined, ambiguous: undefined, dryRun: undefined, stage: "workload" };
     this.#module ??= this.makeModule(this.config);
     const decision = this.#module.decide(request, route);
     return { ...decision, stage: decision.allowed || decision.ambiguous ? "workload" : this.#deniedBy(request, route) };

@@ -3,7 +3,7 @@ import type { Position } from "../errors.ts";
 import { DRY_RUN } from "../compose/check/authorization.ts";
 import { allConditions, conditionsOf, isHttp, type Condition } from "../decide/conditions.ts";
 import type { RuleName } from "../decide/module.ts";
-import type { Arrival, EdgeNode, Gateway, Policy, Stage, Workload } from "../decide/node.ts";
+import type { Arrival, Decision, EdgeNode, Gateway, Policy, Stage, Workload } from "../decide/node.ts";
 import { Probes } from "../decide/probes.ts";
 import { peerText, splitPath, type AccessRequest } from "../decide/request.ts";
 import { expectedBy, foundFor } from "./found.ts";
@@ -64,6 +64,7 @@ export function explain(node: EdgeNode, arrival: Exclude<Arrival, { kind: "unkno
   const seen = arrival.request;
   const decision = gateway.decide(seen, route?.name);
   const applying = gateway.applying(workload, decision.stage);
+  const onTrial = [...gateway.applying(workload, "workload"), ...gateway.applying(workload, "gateway")].some(isDryRun);
   const enforced = applying.filter((policy) => !isDryRun(policy) && decides(policy));
   const missed = !decision.allowed && decision.rule === undefined && !decision.ambiguous;
   const allows = enforced.filter((policy) => policy.spec.action !== "DENY");
@@ -71,9 +72,11 @@ export function explain(node: EdgeNode, arrival: Exclude<Arrival, { kind: "unkno
   const conditions = [...(missed ? conditionsOfPolicies(allows, seen.connection) : []), ...named.flatMap(({ from, to, when }) => [...from.flat(), ...to.flat(), ...when])];
   const holds = conditions.length > 0 ? probe(gateway, conditions, seen) : () => false;
   const decidedBy = (rule: RuleName | undefined): DecidingRule | undefined => rule && deciding(node, rule, seen, holds);
+  // The rule's own path condition fails on the path as it stands: it was another reading that decided.
+  const otherReading = !decision.allowed && named.some((rule) => standing(rule, holds).failed.some(({ attribute }) => attribute === "path")) ? ", in another reading of the path: decoded, or without what follows a `;`" : "";
   return {
     verdict: decision.allowed ? "allow" : "deny",
-    reason: reasonFor(decision, workload, enforced, route === undefined && !seen.connection) + (seen.connection ? withoutHttp(node, decision.rule) : decision.allowed ? handedOver(applying) : ""),
+    reason: reasonFor(decision, workload, enforced, route === undefined && !seen.connection) + (seen.connection ? withoutHttp(node, decision.rule) : decision.allowed ? handedOver(applying) : otherReading),
     ...asked(seen.path),
     listener: listener.name,
     route: route?.name,
@@ -82,7 +85,7 @@ export function explain(node: EdgeNode, arrival: Exclude<Arrival, { kind: "unkno
     by: decidedBy(decision.rule),
     policies: applying.map((policy) => ({ name: policy.id, action: policy.spec.action ?? "ALLOW", dryRun: isDryRun(policy), rules: policy.spec.rules?.length ?? 0, where: policy.at(["metadata", "name"]) })),
     nearest: missed ? nearestRules(allows, seen, holds, options.nearest ?? 5) : [],
-    dryRun: decision.dryRun && { verdict: decision.dryRun.allowed ? "allow" : "deny", by: decidedBy(decision.dryRun.rule) },
+    dryRun: decision.dryRun && onTrial ? { verdict: decision.dryRun.allowed ? "allow" : "deny", by: decidedBy(decision.dryRun.rule) } : undefined,
     assumed: assumptions(options.assumed ?? {}, [...gateway.applying(workload, "workload"), ...gateway.applying(workload, "gateway")]),
   };
 }
@@ -109,9 +112,10 @@ function deciding(node: EdgeNode, { policy: id, rule }: RuleName, request: Acces
   };
 }
 
-function reasonFor({ allowed, rule, ambiguous, stage }: { allowed: boolean; rule: RuleName | undefined; ambiguous: boolean; stage: Stage }, workload: Workload, enforced: readonly Policy[], noRoute: boolean): string {
+function reasonFor({ allowed, rule, ambiguous, stage }: Pick<Decision, "allowed" | "rule" | "ambiguous" | "stage">, workload: Workload, enforced: readonly Policy[], noRoute: boolean): string {
   const where = workload.name ?? "the node (no workload's route)";
   const then = noRoute ? "; no route takes it, so Envoy answers 404" : "";
+  if (ambiguous === "path") return "the path has no clear reading (an escape that isn't one or is escaped itself, an encoded slash, a control, a dotted or empty segment, bytes that aren't UTF-8): strictPaths refuses it, whatever the policies say";
   if (ambiguous) return "the certificate has more than one URI SAN: that is no valid SPIFFE identity, so no policy is asked";
   if (allowed) {
     if (rule) return `an ALLOW rule matches, and no DENY rule does${then}`;

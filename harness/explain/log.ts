@@ -1,6 +1,6 @@
 /** One line of an access log, asked again today. */
-import { readFileSync } from "node:fs";
-import { fail, UsageError } from "../errors.ts";
+import { fail } from "../errors.ts";
+import { linesOf } from "../replay/lines.ts";
 import { conditionsOfPolicies } from "./nearest.ts";
 import { listenerOf, readLogLine, unknownToRoutes, type Recorded } from "../decide/log-line.ts";
 import type { EdgeNode } from "../decide/node.ts";
@@ -12,24 +12,22 @@ export interface AskedAgain extends Asked {
 }
 
 /** The text of the line that `FILE[:LINE]` names (the last one without a number), `-` for standard input. @throws SelvedgeError, UsageError */
-export function lineAt(place: string): { text: string; line: number } {
-  const [, file, number] = /^(.*?)(?::(\d+))?$/s.exec(place)!;
-  let text: string;
-  try {
-    text = readFileSync(file === "-" ? 0 : file!, "utf8");
-  } catch (error) {
-    fail("log-unreadable", `cannot read: ${(error as Error).message}`, { where: { file: file! } });
+export async function lineAt(place: string): Promise<{ text: string; file: string; line: number }> {
+  const [, file = "", number] = /^(.*?)(?::(\d+))?$/s.exec(place)!;
+  let found: { text: string; file: string; line: number } | undefined;
+  let line = 0;
+  for await (const text of linesOf(file)) {
+    line += 1;
+    if (number !== undefined && line !== Number(number)) continue;
+    if (text === undefined || text.trim() !== "") found = { text: text ?? "", file, line };
+    if (number !== undefined) break;
   }
-  const lines = text.split("\n");
-  const filled = lines.flatMap((each, index) => (each.trim() === "" ? [] : [index + 1]));
-  const line = number === undefined ? filled.at(-1) : Number(number);
-  if (line === undefined || !filled.includes(line)) throw new UsageError(number === undefined ? `${file} has no line` : `${file} has no line ${number}`);
-  return { text: lines[line - 1]!, line };
+  return found ?? fail("log-line", number === undefined ? "there is no line" : `there is no line ${number}, or nothing in it`, { where: { file }, found: `${line} lines` });
 }
 
 /** @throws SelvedgeError `log-line` where the line doesn't say what is needed */
 export function askedAgain(node: EdgeNode, text: string, line: number, file: string): AskedAgain {
-  const refuse = (message: string): never => fail("log-line", message, { where: { file, line }, expected: "a JSON line with method, authority, path, principal, peer, local, route; of a connection, with protocol TCP, principal, peer, remote, local, sni" });
+  const refuse = (message: string): never => fail("log-line", message, { where: { file, line }, found: /^[^?]{0,80}/.exec(text)![0], expected: "a JSON line with method, authority, path, principal, peer, local, route; of a connection, with protocol TCP, principal, peer, remote, local, sni", fix: "a Telemetry with accessLogging has `selvedge compose` write such a log" });
   const logged = readLogLine(text);
   if (typeof logged === "string") return refuse(logged);
   const listener = listenerOf(node, logged);

@@ -39,7 +39,6 @@ export function renderReply(reply: LocalReplyRequest, { grpc, head, direct, fini
   finish?.(headers);
   const addGiven = () => {
     for (let i = 0; i < reply.headers.length; i += 2) headers.add(reply.headers[i]!, reply.headers[i + 1]!);
-    headers.assign(":status", String(reply.status)); // whatever was given
   };
   const grpcStatus = grpc ? (reply.grpcStatus >= 0 ? reply.grpcStatus : httpToGrpcStatus(reply.status)) : undefined;
   const localReply = { status: reply.status, details: reply.details, body: reply.body, grpcStatus, direct };
@@ -53,6 +52,7 @@ export function renderReply(reply: LocalReplyRequest, { grpc, head, direct, fini
     return { localReply, headers, body: new Uint8Array(0) };
   }
   addGiven();
+  headers.assign(":status", String(reply.status)); // whatever was given
   if (reply.body.length === 0) {
     headers.remove("content-length");
     headers.remove("content-type");

@@ -3,6 +3,7 @@
  * reported as shadowed must be so. Pure.
  */
 import { BlockList, isIPv6 } from "node:net";
+import { cidrProblem } from "../compose/check/authorization-values.ts";
 import type { Clause, Constraint } from "./clauses.ts";
 
 const ADDRESSES = ["source.ip", "remote.ip", "destination.ip"];
@@ -72,6 +73,8 @@ function textCovers(general: string, special: string): boolean {
 }
 
 function networkCovers(general: string, special: string): boolean {
+  // What is no address was refused already.
+  if (cidrProblem(general) !== undefined || cidrProblem(special) !== undefined) return general === special;
   const [network = "", bits] = general.split("/");
   const [address = "", most] = special.split("/");
   const family = isIPv6(network) ? "ipv6" : "ipv4";

@@ -39,7 +39,12 @@ function reportOddity(oddity: Oddity, restrictive: boolean, policy: Policy, path
 }
 
 function oddities(attribute: string, value: string, list: string[], restrictive: boolean, policy: Policy, attached: Attached): Oddity[] {
+  const blank = attribute === "path" ? /[\0-\x1f\x7f]/ : /[\0-\x1f\x7f]|^ | $/;
+  if (!attribute.startsWith("request.auth.") && blank.test(value)) return [{ code: "value-blank", never: true, message: "no request has a value with a control character, or with a blank at its start or end", fix: `use ${JSON.stringify(value.replace(/[\0-\x1f\x7f]/g, "").trim())}` }];
+  const header = /^request\.headers\[(.+)\]$/.exec(attribute)?.[1];
+  if (header !== undefined && !/^:?[a-z0-9!#$%&'*+\-.^_`|~]+$/.test(header)) return [{ code: "header-name", never: true, message: `no header has the name "${header}"`, fix: "write the name alone, as in request.headers[x-role]" }];
   switch (attribute) {
+    case "connection.sni": return sniOddities(policy, attached);
     case "path": return pathOddities(value, list, restrictive);
     case "host": return hostOddities(value, list, restrictive);
     case "method": return methodOddities(value);
@@ -69,6 +74,7 @@ function pathOddities(value: string, list: string[], restrictive: boolean): Oddi
 
 function hostOddities(value: string, list: string[], restrictive: boolean): Oddity[] {
   if (value === "*") return [];
+  if (value.includes("/")) return [{ code: "host-form", never: true, message: "a host has no scheme and no path", fix: `use "${value.replace(/^[a-z]+:\/\//i, "").replace(/\/.*/s, "")}"` }];
   const result: Oddity[] = [];
   if (value.endsWith("*") && !value.endsWith(":*") && !restrictive) {
     result.push({ code: "host-prefix", message: `a prefix of a host name is chosen by whoever registers the rest: ${value.slice(0, -1)}evil.example matches too`, fix: "name the hosts, or a suffix" });
@@ -78,6 +84,12 @@ function hostOddities(value: string, list: string[], restrictive: boolean): Oddi
     result.push({ code: "host-port", message: `a client may write a port behind the host, and then this doesn't match${restrictive ? ": the request slips past" : ""}`, fix: value.startsWith("*") ? "match by path or port instead: a suffix can't carry any port" : `add "${value}:*"` });
   }
   return result;
+}
+
+function sniOddities(policy: Policy, attached: Attached): Oddity[] {
+  const sockets = attached.sockets(policy);
+  if (sockets.length === 0 || sockets.some(({ listeners }) => listeners.some(({ tls }) => tls !== undefined))) return [];
+  return [{ code: "sni-without-tls", never: true, message: `only TLS tells a server name, and ${sockets.map(({ name }) => name).join(", ")} has none`, fix: "match by hosts, or have the listener terminate TLS" }];
 }
 
 function methodOddities(value: string): Oddity[] {

@@ -4,6 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
+import { isIPv4, isIPv6 } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Certificates } from "../cases/engines/envoy/certificates.ts";
@@ -49,7 +50,7 @@ export async function inEnvoy(node: EdgeNode, options: ComposeOptions, envoy: { 
           verdicts.set(each, await connectionVerdict(request, port, secure, { admin: running.admin, certificates, upstream: tcpUpstream }));
           continue;
         }
-        const plan = planRequest({ method: request.method, host: request.host, path: request.path, headers: request.headers, ...(secure && { tls: true, ...(request.peer && { peer: request.peer }), ...(request.sni !== undefined && { sni: request.sni }) }), source: request.remote, direct: request.direct, destination: authority(request.local) }, 0);
+        const plan = planRequest({ method: request.method, host: request.host, path: request.path, headers: request.headers, ...(secure && { tls: true, ...(request.peer && { peer: request.peer }), ...(request.sni !== undefined && { sni: request.sni }) }), source: sameFamily(request.remote, request.local.address), direct: request.direct, destination: authority({ address: sameFamily(request.local.address, request.remote), port: request.local.port }) }, 0);
         try {
           const { status } = await send(plan, port, certificates);
           if (status === undefined) verdicts.set(each, { verdict: "refuse", by: "none" });
@@ -86,6 +87,11 @@ function verdictOf(line: string): Verdict | Error {
   const { allowed, rule } = logged.recorded;
   if (allowed === undefined) return new Error(`Envoy answered by itself: ${details}`);
   return { verdict: allowed ? "allow" : "deny", by: nameOfRule(rule) };
+}
+
+/** The PROXY protocol has one family for both ends; policies see an IPv4 address that is mapped to IPv6 as the IPv4 address. */
+function sameFamily(address: string, other: string): string {
+  return isIPv6(other) && isIPv4(address) ? `::ffff:${address}` : address;
 }
 
 const authority = ({ address, port }: { address: string; port: number }): string => (address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`);

@@ -33,6 +33,47 @@ it("decides the example's tests as the host does", async () => {
   expect(passed(run)).toBe(true);
 });
 
+it("takes addresses of both families on the two ends of a connection", async () => {
+  const own = temporaryDirectory("test");
+  const dir = join(own.path, "families.yaml");
+  writeFileSync(dir, `
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: gw, namespace: prod }
+spec: { gatewayClassName: selvedge, addresses: [{ value: 127.0.0.1 }], listeners: [{ name: http, port: 18097, protocol: HTTP }] }
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: Backend
+metadata: { name: a, namespace: prod }
+spec: { endpoints: [{ ip: { address: 127.0.0.1, port: 9 } }] }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: r, namespace: prod }
+spec: { parentRefs: [{ name: gw }], rules: [{ backendRefs: [{ group: gateway.envoyproxy.io, kind: Backend, name: a }] }] }
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: p, namespace: prod }
+spec: { rules: [{ from: [{ source: { remoteIpBlocks: ["2001:db8::/32", 10.0.0.0/8] } }], when: [{ key: destination.ip, values: [127.0.0.1, "2001:db9::/32"] }] }] }
+---
+apiVersion: selvedge.dev/v1alpha1
+kind: PolicyTest
+metadata: { name: t, namespace: prod }
+spec:
+  cases:
+    - { remoteIp: "2001:db8::1", expect: allow }
+    - { remoteIp: "2001:db9::1", expect: deny }
+    - { remoteIp: 10.0.0.1, localIp: "2001:db9::1", expect: allow }
+    - { remoteIp: 10.0.0.1, localIp: "2001:db8::1", expect: deny }
+`);
+  const { run, node } = await testPolicies(dir, { engine: "both", compose: { moduleDir }, envoy: envoy.path });
+  node.close();
+  own.remove();
+  expect(run.files.flatMap(({ cases }) => cases).flatMap(({ differences }) => differences)).toEqual([]);
+  expect(passed(run)).toBe(true);
+});
+
 it("decides tests of connections as the host does, and by the same rules", async () => {
   writeFileSync(join(folder.path, "policies.yaml"), `${connections(APP)}\n---\n${CONNECTION_TESTS}`);
   const { run, node } = await testPolicies(folder.path, { engine: "both", compose: { moduleDir }, envoy: envoy.path });

@@ -1,13 +1,14 @@
 /**
  * One log line for each denial, and for each match of an AUDIT rule, of either no more than some per second: an attacker must
- * not fill a disk, nor hide the one behind the other. Never a query string, a header or a body.
+ * not fill a disk, nor hide the one behind the other. Never a query string, a path's parameters, a header or a body.
  */
 import { LogLevelValues } from "../../sdk/assembly/abi/enums";
-import { ABSENT, View, utf8 } from "../../sdk/assembly/bytes";
+import { ABSENT, View, address, size, slice, utf8 } from "../../sdk/assembly/bytes";
 import { now } from "../../sdk/assembly/clock";
 import { logBytes, logEnabled } from "../../sdk/assembly/log";
 import { Field } from "./fields";
 import { Input } from "./match/input";
+import { Reading, readAs } from "./match/path-readings";
 import { RuleRecord } from "./match/records";
 import { Unusual, putName, putRule, unusualName } from "./names";
 import { endLine, put, putForeign, putNumber, startLine } from "../../sdk/assembly/line";
@@ -75,9 +76,11 @@ export function logDecision(denied: bool, rule: RuleRecord | null, why: Unusual,
     put(METHOD);
     foreign(input.text(Field.Method));
     put(HOST);
-    foreign(host);
+    foreign(withoutUser(host));
     put(PATH);
-    foreign(input.text(Field.Path));
+    // Session tokens travel in parameters (`;jsessionid=…`), and a query behind an encoded question mark.
+    const path = input.text(Field.Path);
+    if (path != ABSENT) foreign(readAs(path, Reading.Stripped | Reading.Structural));
   }
   put(QUOTE);
   if (quota.suppressed != 0) {
@@ -86,6 +89,14 @@ export function logDecision(denied: bool, rule: RuleRecord | null, why: Unusual,
     quota.suppressed = 0;
   }
   logBytes(LEVEL, endLine());
+}
+
+/** What comes before an `@` in a host is a name and a password. */
+function withoutUser(host: View): View {
+  if (host == ABSENT) return host;
+  let at = size(host);
+  while (at > 0 && load<u8>(address(host) + at - 1) != 64) at--;
+  return slice(host, at, size(host));
 }
 
 function foreign(text: View): void {

@@ -1,10 +1,13 @@
 /** What of a folder a bundle carries, and what a filter of connections makes of the same bundle as one of requests. */
-import { describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { pack } from "../../../harness/bundle/pack.ts";
 import { loadPolicies } from "../../../harness/compose/index.ts";
 import { SelvedgeError } from "../../../harness/errors.ts";
 import { authorization, backend, doc, folder, gateway, ref, route } from "../compose/support.ts";
-import { DAY, Node, NOW, signed, trust } from "./support.ts";
+import { authz, DAY, Node, NOW, signed, trust } from "./support.ts";
+
+// Compiles the module, which takes its time on a busy machine.
+beforeAll(authz, 300_000);
 
 const TWO = gateway("listeners:\n  - { name: http, port: 8080, protocol: HTTP }\n  - { name: db, port: 5432, protocol: TCP }\n  - { name: open, port: 5433, protocol: TCP }");
 const tcpRoute = (listener: string, name: string): string => `

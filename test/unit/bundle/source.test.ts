@@ -1,8 +1,11 @@
 /** The authz filter fetching newer bundles by itself. */
-import { describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import type { FakeClock, HttpAnswer, HttpCall } from "../../../harness/host/index.ts";
 import type { Envelope } from "../../../harness/bundle/envelope.ts";
-import { Node, NOW, payload, signed, stranger, trust } from "./support.ts";
+import { authz, Node, NOW, payload, signed, stranger, trust } from "./support.ts";
+
+// Compiles the module, which takes its time on a busy machine.
+beforeAll(authz, 300_000);
 
 /** A server whose answer a test changes; entity tags as servers have them. */
 class Server {

@@ -29,6 +29,11 @@ describe("a file of cases", () => {
 
   it.each([
     ["a misspelt field", oneCase("reqest: {}\nexpect: { status: 200 }"), "some/cases.yaml:4:5: error[unknown-field]: unknown field `reqest` in a case", "did you mean `request`?"],
+    ["a length that isn't the body's", oneCase('request: { method: POST, headers: { content-length: "99" }, body: ab }\nexpect: { status: 200 }'), "the length is that of the body that is sent", "send it with `raw`"],
+    ["a header that no client sends", oneCase('request: { headers: { "a b": c } }\nexpect: { status: 200 }'), 'no client sends a header named "a b"', "send it with `raw`"],
+    ["a value with a line break", oneCase('request: { headers: { a: "b\\r\\nc: d" } }\nexpect: { status: 200 }'), 'the value of "a" has a line break', "send it with `raw`"],
+    ["a method that no client sends", oneCase('request: { method: "G T" }\nexpect: { status: 200 }'), 'no client sends the method "G T"', "send it with `raw`"],
+    ["another document", "filter: a\ncases: [{ name: x, expect: { status: 200 } }]\n---\nfilter: b", "some/cases.yaml:3:1: error[yaml-syntax]: a file of cases is one YAML document", "put it into a file of its own"],
     ["one further down", oneCase("request:\n  pear: spiffe://a/b\nexpect: { status: 200 }"), "some/cases.yaml:5:7: error[unknown-field]: unknown field `pear` in `request`", "did you mean `peer`?"],
     ["one in an expectation", oneCase("expect: { statsu: 200 }"), "some/cases.yaml:4:15: error[unknown-field]: unknown field `statsu` in `expect`", "did you mean `status`?"],
     ["one at the top", "filtre: authz\ncases: [{ name: x, expect: { status: 200 } }]", "some/cases.yaml:1:1: error[unknown-field]: unknown field `filtre`", "did you mean `filter`?"],
@@ -115,6 +120,8 @@ describe("a table", () => {
   it.each([
     ["a column that no case uses", 'table: [{ path: /a, pth: /b }]\nrequest: { path: "${path}" }\nexpect: { status: 200 }', "some/cases.yaml:4:25: error[table-column]: nothing in this case uses ${pth}", "did you mean `path`?"],
     ["a name that no row has", 'table: [{ path: /a }]\nrequest: { path: "${path}", method: "${pat}" }\nexpect: { status: 200 }', "no row of the table has `pat`", "did you mean ${path}?"],
+    ["no rows", "table: []\nexpect: { status: 200 }", "some/cases.yaml:4:12: error[wrong-value]: the table has no rows", "rows such as"],
+    ["rows that are no mappings", 'table: [null, 3, { a: 1 }]\nexpect: { status: "${a}" }', "this row of the table is no mapping", "found: the number 3"],
     ["a row that lacks one", 'table:\n  - { path: /a }\n  - {}\nrequest: { path: "${path}" }\nexpect: { status: 200 }', "some/cases.yaml:6:9: error[table-column]: this row has no `path`", ""],
     ["a value that doesn't fit", 'table: [{ status: ok }]\nexpect: { status: "${status}" }', "`expect.status` has the wrong type", "a status, 100 to 599"],
   ])("with %s is refused", (_, body, message, hint) => {

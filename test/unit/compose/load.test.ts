@@ -1,4 +1,4 @@
-import { mkdirSync, symlinkSync } from "node:fs";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { loadPolicies, ofKind } from "../../../harness/compose/index.ts";
@@ -39,6 +39,20 @@ describe("reading a folder", () => {
     const policies = loadPolicies(folder({ "envoy.yaml": "static_resources: {}\nadmin: {}\n", "a.yaml": `---\n---\n${backend("a").trim()}\n---\n# nothing\n` }));
     expect(policies.findings).toEqual([]);
     expect(policies.resources).toHaveLength(1);
+  });
+
+  it("reads manifests in JSON, and no other JSON", () => {
+    const policies = loadPolicies(folder({ "a.json": JSON.stringify({ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "x" } }), "log.json": '{"method":"GET"}\n{"method":"GET"}\n', "package.json": '{ "name": "x" }', "p.yaml": backend("a") }));
+    expect(policies.findings).toEqual([]);
+    expect(policies.resources.map((each) => each.name)).toEqual(["x", "a"]);
+    expect(load('{ "apiVersion": "v1", "kind": "List", "items": [] }').findings).toMatchObject([{ code: "unknown-kind", fix: expect.stringContaining("documents of their own") as never }]);
+    expect(loadPolicies(folder({ "log.json": "{}" })).findings).toMatchObject([{ code: "policies-missing" }]);
+  });
+
+  it("refuses a file that isn't UTF-8: a character that got lost would match no request", () => {
+    const dir = folder({ "p.yaml": "" });
+    writeFileSync(join(dir, "p.yaml"), Buffer.from(SIMPLE.replace("name: gw", "name: g\xfc"), "latin1"));
+    expect(loadPolicies(dir).findings).toMatchObject([{ code: "file-unreadable", message: expect.stringContaining("UTF-8") as never, where: { file: join(dir, "p.yaml") } }]);
   });
 
   it.each([["no such folder", "/nowhere/at-all"], ["no .yaml file", folder({ "a.txt": "" })]])("says %s", (message, dir) => {

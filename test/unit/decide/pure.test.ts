@@ -25,6 +25,7 @@ describe("a line of an access log", () => {
     ["selvedge_authz_denied[prod/p#3]", { allowed: false, rule: { policy: "prod/p", rule: 3 } }],
     ["selvedge_authz_denied[none]", { allowed: false, rule: undefined }],
     ["selvedge_ambiguous_identity", { allowed: false }],
+    ["selvedge_ambiguous_path", { allowed: false }],
     ["via_upstream", { allowed: true }],
     ["filter_chain_not_found", { allowed: undefined }],
   ])("with %s says what was decided", (details, recorded) => {

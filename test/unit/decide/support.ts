@@ -36,17 +36,19 @@ const LISTENER: Listener = {
   chains: [{ serverNames: [], tls: true, clientCertificate: false, hosts: [{ domains: ["*"], routes: ["r0", "s0", "r1", "s1", "r2", "s2", "node"].map((name) => ({ name, match: { path_separated_prefix: `/${name}` }, action: "forward" as const })) }] }],
 };
 
-/** The node of a random configuration: each of its routes serves the paths below its name. */
-export function nodeOf(code: Uint8Array, configuration: Configuration): { node: EdgeNode; gateway: Gateway; configuration: Configuration } {
+const TCP_LISTENER: Listener = { ...LISTENER, chains: [{ serverNames: [], tls: true, clientCertificate: false, hosts: [], tcp: { plugin: "p", backends: ["edge/b"] } }] };
+
+/** The node of a random configuration: each of its routes serves the paths below its name. @param protocol tcp: it takes connections instead */
+export function nodeOf(code: Uint8Array, configuration: Configuration, protocol: "http" | "tcp" = "http"): { node: EdgeNode; gateway: Gateway; configuration: Configuration } {
   const { namespace = "default", rootNamespace = "istio-system" } = configuration;
-  // Connections are decided without routes, so that the verbs have nothing to say of them.
-  const full: Configuration = { ...configuration, protocol: "http", namespace, policies: configuration.policies.map((policy) => ({ ...policy, metadata: { ...policy.metadata, namespace: policy.metadata.namespace ?? namespace } })) };
-  const config = { ...full, identity: { filterState: "selvedge.peer" }, directAddress: { filterState: "selvedge.direct_address" }, custom: { filterState: "selvedge_custom", providers: ["ext"] } } as unknown as PluginConfig;
+  const tcp = protocol === "tcp";
+  const full: Configuration = { ...configuration, protocol, namespace, ...(tcp && { workloads: [] }), policies: configuration.policies.map((policy) => ({ ...policy, metadata: { ...policy.metadata, namespace: policy.metadata.namespace ?? namespace } })) };
+  const config = { ...full, identity: { filterState: "selvedge.peer" }, directAddress: { filterState: "selvedge.direct_address" }, ...(tcp ? { strictPaths: undefined, workloads: undefined } : { custom: { filterState: "selvedge_custom", providers: ["ext"] } }) } as unknown as PluginConfig;
   const policies = full.policies.map((policy) => {
     const lines = new LineCounter();
     return new Resource("AuthorizationPolicy", policy as never, new Source("policies.yaml", parseDocument(JSON.stringify(policy), { lineCounter: lines }), lines)) as Policy;
   });
-  const gateway = new Gateway("edge/gw", [LISTENER], config, policies, rootNamespace, (each) => new AuthzModule(code, each));
+  const gateway = new Gateway("edge/gw", [tcp ? TCP_LISTENER : LISTENER], config, policies, rootNamespace, (each) => new AuthzModule(code, each), tcp ? TCP_LISTENER.chains[0] : undefined);
   const byId = new Map(policies.map((policy) => [policy.id, policy]));
   const node = { gateways: [gateway], listeners: [LISTENER], gateway: () => gateway, arrive: EdgeNode.prototype.arrive, policy: (id: string) => byId.get(id), close: () => gateway.close() } as unknown as EdgeNode;
   return { node, gateway, configuration: full };

@@ -1,6 +1,7 @@
 /** explain, reach, replay and test on the example, through the command line. */
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { temporaryDirectory } from "../../../harness/tempdir.ts";
 import { selvedge, type CliResult } from "../../support/cli.ts";
@@ -41,6 +42,13 @@ it("explain names the rule that decides, with its place", async () => {
   expect(await json("explain", EDGE, "--as", "spiffe://a/b,spiffe://a/c", "--path", "/")).toMatchObject({ verdict: "deny", reason: expect.stringContaining("more than one URI SAN") as never });
 });
 
+it("explain says when it was another reading of the path that decided, or that there is no clear one", async () => {
+  expect(await json("explain", EDGE, "--as", "prod/frontend", "--path", "/%2561")).toMatchObject({ verdict: "deny", reason: expect.stringContaining("no clear reading") as never, nearest: [] });
+  const dir = changed("reading", '        - source:\n            namespaces: ["dev"]', '        - source:\n            namespaces: ["dev"]\n    - to:\n        - operation:\n            paths: ["/admin", "/admin/*"]');
+  expect(await json("explain", dir, "--as", "prod/frontend", "--path", "/admin;x")).toMatchObject({ by: { name: "prod/no-dev#1" }, reason: expect.stringContaining("another reading") as never });
+  expect(await json("explain", dir, "--as", "prod/frontend", "--path", "/admin/x")).toMatchObject({ by: { name: "prod/no-dev#1" }, reason: "a DENY rule matches" });
+});
+
 it("explain shows for a miss the nearest rule and the first condition that it lacks", async () => {
   const { nearest, verdict, stage } = await json("explain", EDGE, "--as", "dev/tester", "--method", "POST", "--host", "catalog.dev.example", "--path", "/items", "--header", "a:1", "--header", "X-Purpose: other") as unknown as { nearest: { policy: string; rule: number; failed: { field: string; found: string; expected: string; where: { line: number } }[] }[]; verdict: string; stage: string };
   expect({ verdict, stage }).toEqual({ verdict: "deny", stage: "workload" });
@@ -65,6 +73,15 @@ it("explain takes a line of the access log, and says whether it is decided so to
   const { stdout, stderr } = await run("explain", EDGE, "--log", log);
   expect(stdout).toContain("DENIED");
   expect(stderr).toMatch(/explain\.json:3: warning\[log-disagrees\]/);
+  writeFileSync(`${log}.gz`, gzipSync(readFileSync(log)));
+  expect((await run("explain", EDGE, "--log", `${log}.gz:2`)).stdout).toContain("the same today");
+});
+
+it.each([["text:1", /text:1: error\[log-line\]: no JSON\n +found: \[2026.*\n.*\n +fix: a Telemetry/], ["text:7", /text: error\[log-line\]: there is no line 7.*\n +found: 2 lines/], ["empty", /empty: error\[log-line\]: there is no line\n/], ["none", /none: error\[log-unreadable\]/]])("explain --log %s says what is wrong, and where", async (name, message) => {
+  writeFileSync(join(scratch.path, "text"), '[2026-01-01] "GET / HTTP/1.1" 200\n\n');
+  writeFileSync(join(scratch.path, "empty"), "");
+  const { code, stderr } = await run("explain", EDGE, "--log", join(scratch.path, name));
+  expect([code, stderr]).toEqual([1, expect.stringMatching(message)]);
 });
 
 it("replay lists what flips, and counts what it can't decide", async () => {

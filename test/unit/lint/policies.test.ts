@@ -26,12 +26,27 @@ describe("lint says", () => {
     ["a host without its port form, allowed", allow('{ hosts: ["*.a.example"] }'), ["warning host-port"]],
     ["a prefix of a host, allowed", allow('{ hosts: ["shop.*"] }'), ["warning host-prefix"]],
     ["a method in lower case", allow('{ methods: [get] }'), ["warning method-case"]],
+    ["a URL for a host", deny('{ hosts: ["https://a.example/x"] }'), ["error host-form"]],
+    ["a blank at an end", from("DENY", '{ namespaces: ["dev "] }'), ["error value-blank"]],
+    ["a line's end in a path", allow('{ paths: ["/a\\n"] }'), ["warning value-blank"]],
+    ["a header that can't be", policy("p", '{ action: DENY, rules: [{ when: [{ key: "request.headers[x role]", values: [a] }] }] }'), ["error header-name"]],
     ["the backend's port", deny('{ ports: ["9000"] }'), ["error port-unknown"]],
     ["a principal with its scheme", from("DENY", '{ principals: ["spiffe://cluster.local/ns/dev/sa/a"] }'), ["error principal-form"]],
     ["a principal that is none of a workload", from("ALLOW", '{ principals: [frontend] }'), ["warning principal-form"]],
     ["no tokens in a list of principals", from("ALLOW", '{ namespaces: ["prod"] }'), []],
   ])("%s", (_, document, expected) => {
     expect(codes(MUTUAL, document)).toEqual(expected);
+  });
+
+  it("a server name where there is no TLS", () => {
+    const plain = ONE_SIDED.replace("port: 8443, protocol: HTTPS, tls: { certificateRefs: [{ name: node }] }", "port: 8080, protocol: HTTP");
+    const sni = policy("p", '{ action: DENY, rules: [{ when: [{ key: connection.sni, values: [a.example] }] }] }');
+    expect(codes(plain, sni)).toEqual(["error sni-without-tls"]);
+    expect(codes(ONE_SIDED, sni)).toEqual([]);
+  });
+
+  it("nothing more about addresses that are refused, and doesn't stumble over them", () => {
+    expect(codes(MUTUAL, from("DENY", '{ ipBlocks: ["10.0.0.0/33", example.com, "010.0.0.1"], notIpBlocks: ["10.0.0.0/99"] }'), from("DENY", '{ ipBlocks: ["10.0.0.0/8", "::/129"] }').replace("name: p", "name: q"))).toEqual([]);
   });
 
   it.each([
