@@ -214,7 +214,8 @@ export class ServedStream implements StreamSink {
     this.#chain.streams.delete(this);
     if (resetBy !== undefined && resetBy !== "client") this.#client.reset();
     const durationMs = Number(info.endNs - info.startMonotonicNs) / 1e6;
-    this.#chain.log({ http: this.http, startMs: this.#startMs, durationMs, flags: flagLetters(info.responseFlags) });
+    const status = resetBy === undefined || this.http.downstream.headers ? (info.responseCode ?? 0) : 0;
+    this.#chain.log({ info, requestHeaders: this.http.requestHeaders, status, startMs: this.#startMs, durationMs, flags: flagLetters(info.responseFlags) });
   }
 }
 

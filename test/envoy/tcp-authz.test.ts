@@ -1,4 +1,4 @@
-/** Policies on connections, from Gateway and TCPRoute to bytes: real TLS sockets through a real Envoy with the real filter. */
+/** Policies on connections, from Gateway and TCPRoute to bytes: real TLS sockets with the real filter, through a real Envoy and through the host engine. */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { connect as tcpConnect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
@@ -7,14 +7,17 @@ import { connect as tlsConnect, type ConnectionOptions } from "node:tls";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { buildFilter } from "../../harness/build/index.ts";
 import { composeEnvoy, loadPolicies } from "../../harness/compose/index.ts";
-import { findEnvoy, startEnvoy, type RunningEnvoy } from "../../harness/envoy/index.ts";
+import type { RunningEnvoy } from "../../harness/envoy/index.ts";
 import { temporaryDirectory } from "../../harness/tempdir.ts";
+import { startBoth, type Engines } from "./fixtures/engines.ts";
 import { carrier, doc, folder, ref } from "../unit/compose/support.ts";
 
 const scratch = temporaryDirectory("tcp-authz");
 const servers: Server[] = [];
-let envoy: RunningEnvoy;
-const ports: Record<string, number> = {};
+let engines: Engines;
+/** The one under test, and its ports by listener. */
+let engine: RunningEnvoy;
+let ports: Record<string, number> = {};
 /** What reached the backend, and how many connections it saw. */
 let received = "";
 let connections = 0;
@@ -99,13 +102,11 @@ beforeAll(async () => {
   const { path } = await buildFilter({ entry: "filters/authz/assembly/index.ts", outDir: scratch.path });
   const { config, findings } = composeEnvoy(loadPolicies(folder({ "policies.yaml": policies(echo, greeting) })), { moduleDir: scratch.path, modulePaths: { authz: path }, adminPort: null, logDenials: true });
   expect(findings.filter(({ severity }) => severity === "error")).toEqual([]);
-  const bootstrap = JSON.parse(JSON.stringify(config).replace(/"port_value":700\d/g, '"port_value":0')) as never;
-  envoy = await startEnvoy({ envoy: await findEnvoy({ containers: false }), config: bootstrap, concurrency: 1 });
-  for (const [i, name] of ["db", "mail", "plain", "open", "wide", "greeter", "sni", "empty"].entries()) ports[name] = await envoy.port(`prod/gw/${7001 + i}`);
+  engines = await startBoth(config);
 }, 180_000);
 
 afterAll(async () => {
-  await envoy?.stop();
+  await engines?.stop();
   for (const server of servers) server.close();
   scratch.remove();
 });
@@ -152,71 +153,79 @@ function talk(listener: string, { as, sni, say = "hi", tls = true }: { as?: stri
 
 const allowed = (answer: string): Outcome => ({ answer, closed: false });
 const denied: Outcome = { answer: "", closed: true };
-const logged = (text: RegExp): Promise<void> => vi.waitFor(() => expect(envoy.log().split("\n").filter((line) => line.includes("wasm log")).join("\n").replaceAll("\\", "")).toMatch(text));
+const logged = (text: RegExp): Promise<void> => vi.waitFor(() => expect(engine.log().split("\n").filter((line) => line.includes("wasm log")).join("\n").replaceAll("\\", "")).toMatch(text));
 
-describe("a TLS listener", () => {
-  it("lets the named principal through, and nobody else", async () => {
-    expect(await talk("db", { as: "app", sni: "db.test" })).toEqual(allowed("echo hi"));
-    expect(received).toBe("hi");
-    received = "";
-    expect(await talk("db", { as: "dev", sni: "db.test" })).toEqual(denied);
-    expect(received).toBe("");
-    await logged(/denied: policy=none rule=none principal="spiffe:\/\/cluster.local\/ns\/dev\/sa\/tool" source="127.0.0.1:\d+" sni="db.test"/);
+describe.each(["envoy", "host"] as const)("on %s", (name) => {
+  beforeAll(async () => {
+    engine = engines[name];
+    ports = {};
+    for (const [i, each] of ["db", "mail", "plain", "open", "wide", "greeter", "sni", "empty"].entries()) ports[each] = await engine.port(`prod/gw/${7001 + i}`);
   });
 
-  it("refuses a certificate with two identities", async () => {
-    expect(await talk("db", { as: "two", sni: "db.test" })).toEqual(denied);
-    await logged(/denied: policy=ambiguous_identity/);
+  describe("a TLS listener", () => {
+    it("lets the named principal through, and nobody else", async () => {
+      expect(await talk("db", { as: "app", sni: "db.test" })).toEqual(allowed("echo hi"));
+      expect(received).toBe("hi");
+      received = "";
+      expect(await talk("db", { as: "dev", sni: "db.test" })).toEqual(denied);
+      expect(received).toBe("");
+      await logged(/denied: policy=none rule=none principal="spiffe:\/\/cluster.local\/ns\/dev\/sa\/tool" source="127.0.0.1:\d+" sni="db.test"/);
+    });
+
+    it("refuses a certificate with two identities", async () => {
+      expect(await talk("db", { as: "two", sni: "db.test" })).toEqual(denied);
+      await logged(/denied: policy=ambiguous_identity/);
+    });
+
+    it("takes no connection without a certificate, for another name, or without TLS", async () => {
+      expect((await talk("db", { sni: "db.test" })).closed).toBe(true);
+      expect((await talk("db", { as: "app", sni: "other.test" })).closed).toBe(true);
+      expect((await talk("db", { as: "app" })).closed).toBe(true);
+      expect((await talk("db", { tls: false, say: "this is no handshake at all\r\n" })).closed).toBe(true);
+      expect([received, connections]).toEqual(["", 0]);
+    });
+
+    it("decides before the first byte of a server that speaks first", async () => {
+      expect(await talk("mail", { as: "app", say: null })).toEqual(allowed("220 hello"));
+      expect(await talk("mail", { as: "dev", say: null })).toEqual(denied);
+      expect(await talk("mail", { as: "dev", say: "EHLO" })).toEqual(denied);
+      expect(received).toBe("");
+    });
+
+    it("without client validation, has a DENY of all but the named reach the nameless", async () => {
+      expect(await talk("open", {})).toEqual(denied);
+      expect(received).toBe("");
+    });
+
+    it("decides by the server name, for each of several backends", async () => {
+      for (let i = 0; i < 6; i++) expect(await talk("sni", { as: "dev", sni: "good.test" })).toEqual(allowed("echo hi"));
+      expect(await talk("sni", { as: "app", sni: "bad.test" })).toEqual(denied);
+      expect(await talk("sni", { as: "app" })).toEqual(denied);
+    });
   });
 
-  it("takes no connection without a certificate, for another name, or without TLS", async () => {
-    expect((await talk("db", { sni: "db.test" })).closed).toBe(true);
-    expect((await talk("db", { as: "app", sni: "other.test" })).closed).toBe(true);
-    expect((await talk("db", { as: "app" })).closed).toBe(true);
-    expect((await talk("db", { tls: false, say: "this is no handshake at all\r\n" })).closed).toBe(true);
-    expect([received, connections]).toEqual(["", 0]);
+  describe("a TCP listener", () => {
+    it("decides by address at once", async () => {
+      expect(await talk("plain", { tls: false })).toEqual(allowed("echo hi"));
+      await logged(/audited: policy=prod\/plain-audit rule=0 principal="" source="127.0.0.1:\d+"/);
+    });
+
+    it("denies by a DENY rule on methods everybody, and by an ALLOW rule on methods too, before a backend hears of it", async () => {
+      expect(await talk("wide", { tls: false })).toEqual(denied);
+      expect(await talk("greeter", { tls: false, say: null })).toEqual(denied);
+      expect([received, connections]).toEqual(["", 0]);
+    });
+
+    it("without a route closes", async () => {
+      expect(await talk("empty", { tls: false })).toEqual(denied);
+    });
   });
 
-  it("decides before the first byte of a server that speaks first", async () => {
-    expect(await talk("mail", { as: "app", say: null })).toEqual(allowed("220 hello"));
-    expect(await talk("mail", { as: "dev", say: null })).toEqual(denied);
-    expect(await talk("mail", { as: "dev", say: "EHLO" })).toEqual(denied);
-    expect(received).toBe("");
+  it("counts what it decided", async () => {
+    const metrics = await engine.admin.prometheus();
+    const count = (name: string, policy: string): number | undefined => metrics.find((each) => each.name === name && each.labels.policy === policy)?.value;
+    expect(count("selvedge_authz_allowed_total", "prod/plain")).toBeGreaterThan(0);
+    expect(count("selvedge_authz_denied_total", "prod/wide")).toBeGreaterThan(0);
+    expect(count("selvedge_authz_audited_total", "prod/plain-audit")).toBeGreaterThan(0);
   });
-
-  it("without client validation, has a DENY of all but the named reach the nameless", async () => {
-    expect(await talk("open", {})).toEqual(denied);
-    expect(received).toBe("");
-  });
-
-  it("decides by the server name, for each of several backends", async () => {
-    for (let i = 0; i < 6; i++) expect(await talk("sni", { as: "dev", sni: "good.test" })).toEqual(allowed("echo hi"));
-    expect(await talk("sni", { as: "app", sni: "bad.test" })).toEqual(denied);
-    expect(await talk("sni", { as: "app" })).toEqual(denied);
-  });
-});
-
-describe("a TCP listener", () => {
-  it("decides by address at once", async () => {
-    expect(await talk("plain", { tls: false })).toEqual(allowed("echo hi"));
-    await logged(/audited: policy=prod\/plain-audit rule=0 principal="" source="127.0.0.1:\d+"/);
-  });
-
-  it("denies by a DENY rule on methods everybody, and by an ALLOW rule on methods too, before a backend hears of it", async () => {
-    expect(await talk("wide", { tls: false })).toEqual(denied);
-    expect(await talk("greeter", { tls: false, say: null })).toEqual(denied);
-    expect([received, connections]).toEqual(["", 0]);
-  });
-
-  it("without a route closes", async () => {
-    expect(await talk("empty", { tls: false })).toEqual(denied);
-  });
-});
-
-it("counts what it decided", async () => {
-  const metrics = await envoy.admin.prometheus();
-  const count = (name: string, policy: string): number | undefined => metrics.find((each) => each.name === name && each.labels.policy === policy)?.value;
-  expect(count("selvedge_authz_allowed_total", "prod/plain")).toBeGreaterThan(0);
-  expect(count("selvedge_authz_denied_total", "prod/wide")).toBeGreaterThan(0);
-  expect(count("selvedge_authz_audited_total", "prod/plain-audit")).toBeGreaterThan(0);
 });

@@ -3,10 +3,11 @@ import { milliseconds } from "../schema/common.ts";
 import { PROTOCOL_OPTIONS, type ClusterConfig } from "../schema/node.ts";
 import type { HeaderMap } from "../../host/index.ts";
 import type { Counters } from "../report/counters.ts";
-import { connector } from "./connect.ts";
+import type { Socket } from "node:net";
+import { connector, type Connector } from "./connect.ts";
 import { callHttp1, PoolAgent } from "./http1.ts";
 import { callHttp2, Http2Pool } from "./http2.ts";
-import type { Endpoint, UpstreamCall, UpstreamEvents } from "./request.ts";
+import type { Endpoint, Failure, UpstreamCall, UpstreamEvents } from "./request.ts";
 
 export interface StartedCall {
   call: UpstreamCall;
@@ -25,6 +26,8 @@ export class Cluster {
   readonly statName: string;
   readonly endpoints: Endpoint[];
   readonly #limits: Limits;
+  readonly #connect: Connector;
+  #connections = 0;
   readonly #counters: Counters;
   readonly #http1: PoolAgent | undefined;
   readonly #http2: Http2Pool | undefined;
@@ -40,6 +43,7 @@ export class Cluster {
     this.#limits = config.circuit_breakers?.thresholds[0] ?? DEFAULT_LIMITS;
     const idleMs = milliseconds(common.idle_timeout);
     const connect = connector(config);
+    this.#connect = connect;
     const counted: typeof connect = (host, port, done) => {
       this.#count("upstream_cx_total");
       return connect(host, port, (error, socket) => {
@@ -104,6 +108,41 @@ export class Cluster {
         },
       },
     };
+  }
+
+  /**
+   * A connection of its own, for tcp_proxy.
+   *
+   * @param done once, never within this call
+   * @returns gives the place among the cluster's connections back
+   */
+  connect(done: (failure: Failure["kind"] | undefined, socket?: Socket, endpoint?: Endpoint) => void): () => void {
+    const endpoint = this.#pick(undefined);
+    const failure = endpoint === undefined ? "no-host" : this.#connections >= this.#limits.max_connections ? "overflow" : undefined;
+    if (endpoint === undefined || failure !== undefined) {
+      this.#count(failure === "overflow" ? "upstream_cx_overflow" : "upstream_cx_none_healthy");
+      setImmediate(done, failure);
+      return () => {};
+    }
+    this.#connections++;
+    endpoint.active++;
+    this.#count("upstream_cx_total");
+    let held = true;
+    const release = (): void => {
+      if (!held) return;
+      held = false;
+      this.#connections--;
+      endpoint.active--;
+      this.#counters.set(`${this.statName}.upstream_cx_active`, this.#connections);
+    };
+    this.#counters.set(`${this.statName}.upstream_cx_active`, this.#connections);
+    this.#connect(endpoint.host, endpoint.port, (error, socket) => {
+      if (!error) return done(undefined, socket, endpoint);
+      this.#count("upstream_cx_connect_fail");
+      release();
+      done(error.failure.kind);
+    });
+    return release;
   }
 
   /** Envoy's retry budget: a share of the requests under way, and a few in any case. */
