@@ -87,9 +87,12 @@ export class TcpSession implements TcpSink {
 
   #listen(): void {
     this.#client.on("data", (chunk: Buffer) => (this.#tcp ? this.#tcp.data(chunk) : this.toUpstream(chunk, false)));
-    this.#client.on("end", () => (this.#tcp ? this.#tcp.data("", true) : this.toUpstream(new Uint8Array(0), true)));
+    const ended = (): void => (this.#tcp ? this.#tcp.data("", true) : this.toUpstream(new Uint8Array(0), true));
     this.#client.on("drain", () => this.#upstream?.resume());
     this.#client.resume();
+    // A socket that is held says so all the same when its client ends without a word.
+    if (this.#client.readableEnded) ended();
+    else this.#client.on("end", ended);
   }
 
   #connect(): void {
@@ -99,11 +102,11 @@ export class TcpSession implements TcpSink {
     this.#info.cluster = cluster.name;
     this.#release = cluster.connect((failure, socket, endpoint) => {
       if (this.#over) return void socket?.destroy();
+      if (endpoint) this.#info.upstream = { address: endpoint.host, port: endpoint.port };
       if (!socket) {
         this.#flag(failure === "overflow" ? "upstreamOverflow" : failure === "no-host" ? "noHealthyUpstream" : "upstreamConnectionFailure");
         return this.#end("envoy");
       }
-      this.#info.upstream = { address: endpoint!.host, port: endpoint!.port };
       this.#connected(socket);
     });
   }

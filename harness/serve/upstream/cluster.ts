@@ -140,7 +140,7 @@ export class Cluster {
       if (!error) return done(undefined, socket, endpoint);
       this.#count("upstream_cx_connect_fail");
       release();
-      done(error.failure.kind);
+      done(error.failure.kind, undefined, endpoint);
     });
     return release;
   }
