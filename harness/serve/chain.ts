@@ -6,6 +6,7 @@ import type { HttpStream } from "../host/http-stream.ts";
 import { FilterState } from "../host/stream-info.ts";
 import type { StreamFilter } from "../host/stream-context.ts";
 import type { Clock } from "../host/index.ts";
+import { Authorizer, clusterOf, ExtAuthzFilter } from "./authz/filter.ts";
 import { admit, type Admission, type RawRequest } from "./admit.ts";
 import { Connections, type PeerFacts } from "./connections.ts";
 import { accessLog, fieldOf, type AccessLog, type Logged, type LoggedSubject } from "./report/access-log.ts";
@@ -108,6 +109,10 @@ export class Chain {
       this.#jwt.push(jwt);
       return [() => new JwtFilter(this.host, jwt)];
     }
+    if ("xds_matcher" in config) {
+      const authorizer = new Authorizer(config, this.#parts.clusters);
+      return [() => new ExtAuthzFilter(this.host, authorizer)];
+    }
     if (!("config" in config)) return [];
     const { pluginConfig } = this.#parts.filter(config.config);
     return [(thread) => pluginConfig.createFilter(thread)];
@@ -164,6 +169,7 @@ export class Chain {
     const clusters = routes.flatMap(({ route }) => (route ? [route.cluster, ...(route.request_mirror_policies ?? []).map(({ cluster }) => cluster)] : []));
     const filters = this.#manager.http_filters;
     return [
+      ...filters.flatMap(({ typed_config }) => ("xds_matcher" in typed_config ? [clusterOf(typed_config.extension_config.typed_config) ?? "neither or both of http_service and grpc_service"] : [])).filter((name) => !this.#parts.clusters.has(name)).map((name) => finding("an authorizer in a cluster that isn't there", name)),
       ...jwtFindings(this.#manager, this.#parts.clusters).map(([message, found]) => finding(message, found)),
       ...this.#captures.map(({ format_string }) => format_string.text_format_source.inline_string).filter((format) => !fieldOf(format)).map((format) => finding("filter state of requests with another format", format)),
       ...this.#connections.unknown.map((format) => finding("filter state with another format", format)),

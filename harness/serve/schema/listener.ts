@@ -1,6 +1,7 @@
 /** Listeners, TLS and the HTTP connection manager, as far as the host engine serves them. */
 import { Type, type Static } from "@sinclair/typebox";
 import { Address, any, Count, DataSource, Duration, extension, object, oneOf, optional } from "./common.ts";
+import { CustomFilter } from "./ext-authz.ts";
 import { JwtFilterConfig } from "./jwt.ts";
 import { RouteTable } from "./routes.ts";
 
@@ -100,7 +101,7 @@ const ConnectionManager = extension("envoy.filters.network.http_connection_manag
   drain_timeout: Duration,
   access_log: optional(Type.Array(AccessLog)),
   route_config: RouteTable,
-  http_filters: Type.Array(Type.Union([Router, Wasm, Capture, JwtFilterConfig], { expected: "Wasm filters, jwt_authn, set_filter_state for the access log, and the router as the last one" }), { minItems: 1 }),
+  http_filters: Type.Array(Type.Union([Router, Wasm, Capture, JwtFilterConfig, CustomFilter], { expected: "Wasm filters, jwt_authn, ext_authz, set_filter_state for the access log, and the router as the last one" }), { minItems: 1 }),
 });
 
 const state = object({
