@@ -31,8 +31,7 @@ function checkRequest(config: ExtAuthzConfig, input: CheckInput): Uint8Array {
   const http = new ProtoWriter().bytes(1, String(info.connection.id)).bytes(2, raw(headers.get(":method")));
   for (const [name, value] of headersByName(input)) http.bytes(3, new ProtoWriter().bytes(1, raw(name)).bytes(2, sound(value)).finish());
   http.bytes(4, sound(headers.get(":path"))).bytes(5, sound(headers.get(":authority"))).bytes(6, raw(headers.get(":scheme")));
-  const length = Number(headers.get("content-length") ?? -1);
-  http.varint(9, BigInt(Number.isSafeInteger(length) ? length : -1)).bytes(10, info.protocol);
+  http.varint(9, info.bytesReceived).bytes(10, info.protocol);
   if (body) http.bytes(config.with_request_body?.pack_as_bytes ? 12 : 11, config.with_request_body?.pack_as_bytes ? body : sound(bytesToByteString(body)));
   const seconds = info.startNs / 1_000_000_000n;
   const time = new ProtoWriter().varint(1, seconds).varint(2, info.startNs % 1_000_000_000n).finish();
@@ -92,7 +91,8 @@ function allowed(response: readonly ProtoField[]): Verdict {
   const texts = (number: number): string[] => ok.filter((field) => field.number === number).map(({ bytes }) => bytesToByteString(bytes));
   return {
     ...ALLOWED,
-    request,
+    // Of a request's headers Envoy looks at `append` alone.
+    request: request.map((each) => (each.action === "append-if-there" ? each : { ...each, action: "set" })),
     remove: texts(5).map((name) => name.toLowerCase()),
     response: toClient,
     setParameters: ok.filter(({ number }) => number === 7).map(({ bytes }) => [protoText(parseProto(bytes) ?? [], 1), protoText(parseProto(bytes) ?? [], 2)]),
