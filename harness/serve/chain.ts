@@ -43,6 +43,8 @@ export class Chain {
   readonly #manager: ManagerConfig;
   /** Of requests, whatever their route. */
   readonly removedHeaders: readonly string[];
+  /** Some route lets clients leave HTTP. */
+  readonly upgrades: boolean;
   readonly #filters: FilterFactory[];
   readonly #parts: ChainParts;
   readonly #statName: string;
@@ -62,6 +64,7 @@ export class Chain {
     this.#connections = new Connections(config, parts.host);
     this.tls = config.transport_socket && serverTls(config.transport_socket.typed_config);
     this.routes = compileRoutes(manager.route_config);
+    this.upgrades = manager.route_config.virtual_hosts.some(({ routes }) => routes.some(({ route }) => route?.upgrade_configs !== undefined));
     this.removedHeaders = manager.route_config.request_headers_to_remove ?? [];
     this.http2 = manager.http2_protocol_options;
     this.limits = {
@@ -176,7 +179,7 @@ export class Chain {
       ...headers.filter(({ header }) => literalValue(header.value) === undefined).map(({ header }) => finding(`a header's value (${header.key}) with commands in it`, header.value)),
       ...clusters.filter((name) => !this.#parts.clusters.has(name)).map((name) => finding("a route to a cluster that isn't there", name)),
       ...routes.filter((each) => [each.route, each.redirect, each.direct_response].filter(Boolean).length !== 1).map(({ name }) => finding("a route without exactly one of route, redirect and direct_response", name)),
-      ...routes.filter(({ route }) => route?.upgrade_configs !== undefined).map(({ name }) => finding("WebSocket upgrades", name)),
+      ...routes.filter(({ route }) => route?.upgrade_configs !== undefined && this.#parts.clusters.get(route.cluster)?.speaksHttp2).map(({ name }) => finding("WebSockets towards an HTTP/2 backend", name)),
       ...domainsIn(this.#manager).filter((domain) => domain.slice(1).includes("*")).map((domain) => finding("a domain with a wildcard elsewhere than in front", domain)),
       ...(filters.findIndex((filter) => filter.name === "envoy.filters.http.router") === filters.length - 1 ? [] : [finding("the router isn't the last filter", filters.map(({ name }) => name).join(", "))]),
     ];

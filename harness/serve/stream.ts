@@ -63,7 +63,8 @@ export class ServedStream implements StreamSink {
       this.http.requestHeaders = headers;
       this.http.decode.headersMap = headers;
       const route = this.http.route() as ServedRoute | undefined;
-      if (upgradeOf(raw) !== undefined && !mayUpgrade(route)) return this.#reply(403, "", "upgrade_failed");
+      const upgrade = upgradeOf(raw);
+      if (upgrade !== undefined && !mayUpgrade(route, upgrade)) return this.#reply(403, "", "upgrade_failed");
       this.#chain.capture(this.http);
       this.http.requestStart(headers, endStream);
     });
@@ -140,7 +141,8 @@ export class ServedStream implements StreamSink {
   }
 
   clientHeaders(headers: HeaderMap, endStream: boolean): void {
-    for (const name of ["connection", "keep-alive", "proxy-connection", "transfer-encoding"]) headers.remove(name);
+    const switching = headers.get(":status") === "101";
+    for (const name of ["keep-alive", "proxy-connection", "transfer-encoding", ...(switching ? [] : ["connection"])]) headers.remove(name);
     if (headers.get("date") === undefined) headers.add("date", new Date().toUTCString());
     this.#chain.answered(headers.get(":status") ?? "");
     this.#client.respond(headers, endStream);
@@ -219,6 +221,6 @@ export class ServedStream implements StreamSink {
   }
 }
 
-function mayUpgrade(route: ServedRoute | undefined): boolean {
-  return (route?.config.route?.upgrade_configs?.length ?? 0) > 0;
+function mayUpgrade(route: ServedRoute | undefined, upgrade: string): boolean {
+  return (route?.config.route?.upgrade_configs ?? []).some(({ upgrade_type }) => upgrade_type === upgrade.toLowerCase());
 }

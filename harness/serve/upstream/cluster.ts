@@ -55,6 +55,10 @@ export class Cluster {
     else this.#http1 = new PoolAgent(counted, this.#limits.max_connections, idleMs);
   }
 
+  get speaksHttp2(): boolean {
+    return this.#http2 !== undefined;
+  }
+
   /** Starts a request; undefined where there is no endpoint, "overflow" where there are too many requests already. */
   start(headers: HeaderMap, endStream: boolean, events: UpstreamEvents, tried?: Endpoint): StartedCall | "overflow" | undefined {
     const endpoint = this.#pick(tried);
@@ -97,7 +101,7 @@ export class Cluster {
         events.failed(failure);
       },
     };
-    const call = this.#http2 ? callHttp2(this.#http2, endpoint, headers, endStream, watched) : callHttp1(this.#http1!, endpoint, headers, endStream, watched);
+    const call = this.#call(endpoint, headers, endStream, watched);
     return {
       endpoint,
       call: {
@@ -143,6 +147,18 @@ export class Cluster {
       done(error.failure.kind, undefined, endpoint);
     });
     return release;
+  }
+
+  /** What Node won't write at all, the way an endpoint's refusal comes. */
+  #call(endpoint: Endpoint, headers: HeaderMap, endStream: boolean, events: UpstreamEvents): UpstreamCall {
+    try {
+      return this.#http2 ? callHttp2(this.#http2, endpoint, headers, endStream, events) : callHttp1(this.#http1!, endpoint, headers, endStream, events);
+    } catch (error) {
+      let over = false;
+      setImmediate(() => !over && events.failed({ kind: "reset", reason: (error as Error).message }));
+      const nothing = (): void => {};
+      return { write: () => true, end: nothing, abort: () => void (over = true), pause: nothing, resume: nothing };
+    }
   }
 
   /** Envoy's retry budget: a share of the requests under way, and a few in any case. */
