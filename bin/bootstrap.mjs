@@ -11,6 +11,8 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const bundle = join(root, "dist", "selvedge.mjs");
+/** What `import … from "selvedge"` gives. */
+const library = join(root, "dist", "index.mjs");
 const chunkFolder = "cli";
 
 /** Not bundled: native code, WebAssembly, or programs of their own. */
@@ -21,7 +23,7 @@ const STALE_CHUNK_MS = 3_600_000;
 /** Makes the command line ready and returns what the bundle exports; ends the process with a message where it can't. */
 export async function bootstrap() {
   requireNode();
-  if (existsSync(join(root, "harness"))) {
+  if (existsSync(join(root, "harness", "cli"))) {
     installPackages();
     await bundleCommandLine();
   } else if (!existsSync(bundle)) {
@@ -70,11 +72,11 @@ const SOURCES = ["harness", "test/bench", "package.json", "package-lock.json", "
 /** Bundles harness/cli when a source is newer than the bundle. Modules that are loaded late become chunks of their own. */
 async function bundleCommandLine() {
   const sources = SOURCES.map((path) => join(root, path)).filter((path) => existsSync(path));
-  if (existsSync(bundle) && sources.every((path) => newest(path) <= statSync(bundle).mtimeMs)) return;
+  if (existsSync(library) && existsSync(bundle) && sources.every((path) => newest(path) <= statSync(bundle).mtimeMs)) return;
   const { build } = await import("esbuild");
   const result = await build({
     absWorkingDir: root,
-    entryPoints: { selvedge: "harness/cli/entry.ts" },
+    entryPoints: { selvedge: "harness/cli/entry.ts", index: "harness/index.ts" },
     outdir: "dist",
     outExtension: { ".js": ".mjs" },
     chunkNames: `${chunkFolder}/[name]-[hash]`,
@@ -91,8 +93,9 @@ async function bundleCommandLine() {
     banner: { js: 'import { createRequire as createRequire_ } from "node:module"; const require = createRequire_(import.meta.url);' },
     logLevel: "error",
   });
-  // The entry comes last: until it is there, the earlier one works with the earlier chunks.
-  const files = result.outputFiles.sort((a, b) => Number(a.path === bundle) - Number(b.path === bundle));
+  // The entries come last: until they are there, the earlier ones work with the earlier chunks.
+  const order = (path) => Number(path === bundle) * 2 + Number(path === library);
+  const files = result.outputFiles.sort((a, b) => order(a.path) - order(b.path));
   for (const { path, contents } of files) writeAtomically(path, contents);
   removeStaleChunks(new Set(files.map(({ path }) => path)));
 }

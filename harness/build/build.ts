@@ -9,6 +9,7 @@ import { describeModule, updateManifest, type ModuleDescription } from "./manife
 import { mergeData } from "./data.ts";
 import { withBacktraces } from "./names.ts";
 import { packageRoot } from "./root.ts";
+import { baseDirectory } from "./source.ts";
 
 export interface BuildRequest {
   /** Name of the output; by default that of the filter's folder (`filters/<name>/assembly/index.ts`). */
@@ -157,11 +158,6 @@ function filterName(entry: string): string {
   if (file !== "index") return file;
   const folder = dirname(entry);
   return basename(basename(folder) === "assembly" ? dirname(folder) : folder);
-}
-
-/** What paths in messages and source maps are relative to: the package for its own files, else the working directory. */
-function baseDirectory(entry: string): string {
-  return relative(packageRoot, entry).startsWith("..") ? process.cwd() : packageRoot;
 }
 
 function hashes(compiled: Compilation): Record<string, string | null> {

@@ -7,6 +7,9 @@ export const PAYLOAD_TYPE = "application/vnd.selvedge.policy+json";
 /** More signatures are refused: each costs the node a verification with each key. */
 const MOST_SIGNATURES = 4;
 
+/** The end of the year 9999: what is beyond was meant as milliseconds. */
+export const LATEST_EXPIRY = 253_402_300_799;
+
 const closed = { additionalProperties: false };
 
 /** As it is sent, stored and mounted. */
@@ -14,7 +17,7 @@ export const EnvelopeSchema = Type.Object(
   {
     payloadType: Type.Literal(PAYLOAD_TYPE),
     payload: Type.String(),
-    signatures: Type.Array(Type.Object({ keyid: Type.Optional(Type.String()), sig: Type.String() }, closed), { minItems: 1, maxItems: MOST_SIGNATURES }),
+    signatures: Type.Array(Type.Object({ keyid: Type.Optional(Type.String()), sig: Type.String() }, closed), { maxItems: MOST_SIGNATURES }),
   },
   closed,
 );
@@ -26,7 +29,7 @@ export const PayloadSchema = Type.Object(
     /** Grows with each bundle for a node: an older one is never taken again. */
     version: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
     /** Seconds since 1970. */
-    expires: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
+    expires: Type.Integer({ minimum: 0, maximum: LATEST_EXPIRY }),
     /** Nodes that may take it. */
     audience: Type.Array(Type.String()),
     /** The part of the authz filter's configuration that decides: policies, and what they apply to. */
@@ -65,7 +68,8 @@ export function seal(payload: Payload, keys: readonly { key: KeyObject; id?: str
 
 /** Decides on an envelope as the filter does, except that policies are only compiled there. Pure. */
 export function open(text: string, trust: Trust): Opened {
-  const envelope = parse(text);
+  const parsed = parse(text);
+  const envelope: unknown = typeof parsed === "object" && !Array.isArray(parsed) ? { signatures: [], ...parsed } : parsed;
   if (!Value.Check(EnvelopeSchema, envelope)) return { reason: "malformed", detail: `no DSSE envelope with payload type ${PAYLOAD_TYPE}` };
   const bytes = decode(envelope.payload);
   const signatures = envelope.signatures.map(({ sig }) => decode(sig));
@@ -81,12 +85,39 @@ export function open(text: string, trust: Trust): Opened {
   return { payload };
 }
 
+/** The version that a bundle says it has, whoever wrote it; undefined: it isn't one. */
+export function claimedVersion(text: string): number | undefined {
+  const { payload } = (parse(text) ?? {}) as { payload?: unknown };
+  const { version } = ((typeof payload === "string" && parse(Buffer.from(payload, "base64").toString())) || {}) as { version?: unknown };
+  return Number.isSafeInteger(version) ? (version as number) : undefined;
+}
+
+/** Undefined where it isn't JSON, or has a member twice, of which each reader would see another. */
 function parse(text: string): unknown {
   try {
-    return JSON.parse(text);
+    const value: unknown = JSON.parse(text);
+    return repeatsMember(text) ? undefined : value;
   } catch {
     return undefined;
   }
+}
+
+/** @param text of JSON */
+function repeatsMember(text: string): boolean {
+  const open: (Set<string> | undefined)[] = [];
+  const token = /"(?:[^"\\]|\\.)*"(\s*:)?|[{}[\]]/g;
+  for (const [part, colon] of text.matchAll(token)) {
+    if (part === "{") open.push(new Set());
+    else if (part === "[") open.push(undefined);
+    else if (part === "}" || part === "]") open.pop();
+    else if (colon !== undefined) {
+      const name = JSON.parse(part.slice(0, -colon.length)) as string;
+      const names = open.at(-1)!;
+      if (names.has(name)) return true;
+      names.add(name);
+    }
+  }
+  return false;
 }
 
 /** Either alphabet, padded or not, and one text only for each value. */

@@ -1,7 +1,7 @@
 /** Keys that sign bundles: ECDSA P-256, which Envoy can verify, as PEM. */
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto";
 import { closeSync, existsSync, openSync, readFileSync, statSync, writeSync } from "node:fs";
-import { fail, type Finding } from "../errors.ts";
+import { fail, type Finding, type Position } from "../errors.ts";
 
 const EXPECTED = "an ECDSA key on the curve P-256 (prime256v1), as PEM";
 
@@ -14,7 +14,7 @@ export function readPrivateKey(file: string): { key: KeyObject; findings: Findin
   } catch (error) {
     return fail("bundle-key-unreadable", "this is no private key", { where: { file }, found: (error as Error).message, expected: EXPECTED });
   }
-  requireP256(key, file);
+  requireP256(key, { file });
   const exposed = process.platform !== "win32" && (statSync(file).mode & 0o077) !== 0;
   const finding: Finding = { code: "bundle-key-exposed", severity: "warning", message: "others than its owner may use this private key", where: { file }, fix: `chmod 600 ${file}` };
   return { key, findings: exposed ? [finding] : [] };
@@ -22,15 +22,22 @@ export function readPrivateKey(file: string): { key: KeyObject; findings: Findin
 
 /** @throws SelvedgeError when it isn't there, of another kind, or private */
 export function readPublicKey(file: string): KeyObject {
-  const pem = read(file, "the public key of who signs");
-  if (pem.includes("PRIVATE KEY")) fail("bundle-key-private", "this is a private key, and a node needs the public one", { where: { file }, fix: `openssl pkey -in ${file} -pubout` });
+  return parsePublicKey(read(file, "the public key of who signs"), { file });
+}
+
+/** The same of a text. @param where it stands */
+export function parsePublicKey(pem: string, where: Position): KeyObject {
+  if (pem.includes("PRIVATE KEY")) fail("bundle-key-private", "this is a private key, and a node needs the public one", { where, fix: `openssl pkey -in ${where.file} -pubout` });
+  // Whoever reads on would find other keys than the one that is trusted.
+  const blocks = pem.split("-----BEGIN ").length - 1;
+  if (blocks > 1) fail("bundle-key-unreadable", "this is more than one key", { where, found: `${blocks} blocks of PEM`, expected: EXPECTED });
   let key: KeyObject;
   try {
     key = createPublicKey(pem);
   } catch (error) {
-    return fail("bundle-key-unreadable", "this is no public key", { where: { file }, found: (error as Error).message, expected: EXPECTED });
+    return fail("bundle-key-unreadable", "this is no public key", { where, found: (error as Error).message, expected: EXPECTED });
   }
-  requireP256(key, file);
+  requireP256(key, where);
   return key;
 }
 
@@ -74,8 +81,8 @@ function read(file: string, expected: string): string {
   }
 }
 
-function requireP256(key: KeyObject, file: string): void {
+function requireP256(key: KeyObject, where: Position): void {
   const curve = key.asymmetricKeyDetails?.namedCurve;
   if (key.asymmetricKeyType === "ec" && curve === "prime256v1") return;
-  fail("bundle-key-type", "bundles aren't signed with a key of this kind", { where: { file }, found: curve ?? key.asymmetricKeyType, expected: EXPECTED });
+  fail("bundle-key-type", "bundles aren't signed with a key of this kind", { where, found: curve ?? key.asymmetricKeyType, expected: EXPECTED });
 }

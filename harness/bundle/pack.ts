@@ -1,5 +1,5 @@
 /** The policies of a folder as a bundle's payload: what one node's authz filter needs, and nothing of other nodes. */
-import { audienceOf, composeEnvoy, signedPart, type ComposeOptions, type Policies } from "../compose/index.ts";
+import { audienceOf, composeEnvoy, type ComposeOptions, type Policies } from "../compose/index.ts";
 import { SelvedgeError, type Finding } from "../errors.ts";
 import type { Payload } from "./envelope.ts";
 
@@ -26,17 +26,20 @@ const NO_MODULES = { moduleDir: "", modules: "separate", capabilities: { authz: 
 
 /** @throws SelvedgeError with what is wrong with the policies, or when none applies to this node */
 export function pack(policies: Policies, { node, version, expires, gateway, compose }: PackOptions): Packed {
-  const { findings, plugins, gateways } = composeEnvoy(policies, { ...compose, ...NO_MODULES, capabilities: { ...NO_MODULES.capabilities } as never });
+  const { findings, bundled, gateways } = composeEnvoy(policies, { ...compose, ...NO_MODULES, signing: false, capabilities: { ...NO_MODULES.capabilities } as never });
   if (findings.some(({ severity }) => severity === "error")) throw new SelvedgeError(findings);
   const chosen = chooseGateway(gateways, gateway, policies.dir);
-  const json = plugins.find(({ kind, gateway: of, tcp }) => kind === "authz" && of === chosen && !tcp)?.json;
-  if (json === undefined) {
+  const mine = bundled.find((each) => each.gateway === chosen);
+  if (!mine) {
     throw new SelvedgeError({ code: "bundle-empty", severity: "error", message: "no AuthorizationPolicy applies to this node, so that it would allow everything", where: { file: policies.dir }, fix: "add one; an empty spec allows nothing" });
   }
-  const authz = signedPart(JSON.parse(json) as Parameters<typeof signedPart>[0]);
+  if (mine.refused.length > 0) {
+    throw new SelvedgeError(mine.refused.map((policy): Finding => ({ code: "unsupported-field", severity: "error", message: "CUSTOM is not supported for connections in a signed bundle", where: policy.at(["spec", "action"]), fix: "narrow the policy with a selector or targetRefs to what HTTPRoutes lead to" })));
+  }
+  const authz = mine.config as Record<string, unknown>;
   return {
     payload: { version, expires, audience: [audienceOf(node, chosen, gateways.length)], authz },
-    policies: (authz["policies"] as unknown as { metadata: { namespace: string; name: string } }[]).map(({ metadata }) => `${metadata.namespace}/${metadata.name}`),
+    policies: (authz["policies"] as { metadata: { namespace: string; name: string } }[]).map(({ metadata }) => `${metadata.namespace}/${metadata.name}`),
     findings,
   };
 }

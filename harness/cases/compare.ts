@@ -43,6 +43,14 @@ function compareStep(step: StepPlan, host: StepObservation, envoy: StepObservati
     compare(`reached the upstream${of}`, a.upstream !== undefined, b?.upstream !== undefined);
     if (!drawn) compare(`arm${of}`, armOf(a, route), b && armOf(b, route));
   });
+  host.connections.forEach((a, n) => {
+    const b = envoy.connections[n];
+    const of = host.connections.length > 1 ? ` of connection ${n}` : "";
+    compare(`end${of}`, a.closed, b?.closed);
+    compare(`connected to the upstream${of}`, a.upstream.connected, b?.upstream.connected);
+    compare(`bytes to the client${of}`, showMessage(a.received), b && showMessage(b.received));
+    compare(`bytes to the upstream${of}`, showMessage(a.upstream.received), b && showMessage(b.upstream.received));
+  });
   if (!drawn) compareCalls(host, envoy, compare);
   if (!drawn) compareMetrics(host, envoy, compare);
   return differences;

@@ -2,10 +2,12 @@
 import type { Position } from "../errors.ts";
 import { select, showMetric, valuesMatch } from "./metrics.ts";
 import { checkCalls } from "./calls.ts";
+import { bytesOf } from "./connections.ts";
 import { checkMessages, textOf, type Differ } from "./differ.ts";
-import { decodeStatusText } from "./grpc.ts";
 import { headerMismatches, type ExpectedHeaders } from "./headers.ts";
-import { list, milliseconds, type CaseObservation, type CasePlan, type Exchange, type HeaderPairs, type StepObservation, type StepPlan } from "./plan.ts";
+import { list, milliseconds, type CaseObservation, type CasePlan, type ConnectionSeen, type Exchange, type HeaderPairs, type StepObservation, type StepPlan } from "./plan.ts";
+import { decodeStatusText, showMessage } from "./grpc.ts";
+import type { BytesSpec } from "./schema-connections.ts";
 import type { ExpectSpec, MetricSpec } from "./schema.ts";
 
 /** One thing that isn't as expected. */
@@ -49,6 +51,7 @@ export function checkStep(step: StepPlan, seen: StepObservation): Mismatch[] {
     mismatches.push({ where: step.at("expect", ...path), what: path.join(".") + suffix, expected: show(expected), got: show(got) });
   };
   seen.exchanges.forEach((exchange, n) => checkExchange(expect, exchange, step.request?.route ?? (step.request?.route === null ? null : "default"), (path, expected, got) => differ(path, expected, got, seen.exchanges.length > 1 ? ` of request ${n}` : "")));
+  seen.connections.forEach((connection, n) => checkConnection(expect, connection, (path, expected, got) => differ(path, expected, got, seen.connections.length > 1 ? ` of connection ${n}` : "")));
   if (expect.calls) checkCalls(expect.calls, seen.calls, (path, expected, got) => differ(["calls", ...path], expected, got));
   if (expect.share) checkShare(expect.share, seen, step, differ);
   expect.metrics?.forEach((metric, index) => checkMetric(metric, seen, (field, expected, got) => differ(["metrics", index, ...field], expected, got)));
@@ -76,6 +79,22 @@ function checkExchange(expect: ExpectSpec, exchange: Exchange, route: string | n
   if (expect.arm !== undefined && expect.arm !== armOf(exchange, route)) differ(["arm"], expect.arm, armOf(exchange, route) ?? `route ${exchange.route ?? "none"}`);
   if (expect.upstream) checkUpstream(expect.upstream, exchange.upstream, (path, expected, got) => differ(["upstream", ...path], expected, got));
 }
+
+function checkConnection(expect: ExpectSpec, { received, closed, upstream }: ConnectionSeen, differ: Differ): void {
+  checkBytes(expect.received, received, ["received"], differ);
+  if (expect.closed !== undefined && expect.closed !== closed) differ(["closed"], `by the ${expect.closed}`, `by the ${closed}`);
+  checkBytes(expect.upstream?.received, upstream.received, ["upstream", "received"], differ);
+  const wanted = expect.upstream?.connected;
+  if (wanted !== undefined && wanted !== upstream.connected) differ(["upstream", "connected"], wanted, upstream.connected);
+}
+
+function checkBytes(expected: BytesSpec | undefined, got: Uint8Array, path: string[], differ: Differ): void {
+  if (expected === undefined) return;
+  const wanted = bytesOf(expected);
+  if (Buffer.compare(wanted, got) !== 0) differ(path, showBytes(wanted), showBytes(got));
+}
+
+const showBytes = (bytes: Uint8Array): string => (bytes.length === 0 ? "nothing" : showMessage(bytes));
 
 function checkUpstream(expect: NonNullable<ExpectSpec["upstream"]>, upstream: Exchange["upstream"], differ: Differ): void {
   if (!upstream) return differ([], "a request", "none");

@@ -12,13 +12,22 @@ const MAX_DEPTH = 16;
  */
 export class FolderWatcher {
   readonly #watchers = new Map<string, FSWatcher>();
+  readonly #roots: Set<string>;
 
   /** @param changed called with the path of what changed; often several times for one change */
   constructor(
-    private readonly roots: readonly string[],
+    roots: readonly string[],
     private readonly changed: (path: string) => void,
   ) {
+    this.#roots = new Set(roots);
     this.#scan();
+  }
+
+  /** Watches these, too. */
+  add(roots: readonly string[]): void {
+    const fresh = roots.filter((root) => !this.#watchers.has(root) && !this.#roots.has(root));
+    for (const root of fresh) this.#roots.add(root);
+    if (fresh.length > 0) this.#scan();
   }
 
   close(): void {
@@ -28,7 +37,7 @@ export class FolderWatcher {
 
   #scan(): void {
     const found = new Set<string>();
-    for (const root of this.roots) collect(root, 0, found);
+    for (const root of this.#roots) collect(root, 0, found);
     for (const [folder, watcher] of this.#watchers) {
       if (found.has(folder)) continue;
       watcher.close();

@@ -2,6 +2,7 @@
 import { encodeStatusText, frame, messageList } from "./grpc.ts";
 import type { AnsweredBodySpec, GrpcAnswerSpec } from "./schema-parts.ts";
 import type { CallAnswerSpec } from "./schema-calls.ts";
+import type { ConnectionSpec } from "./schema-connections.ts";
 import type { HeadersSpec, RequestSpec, UpstreamSpec } from "./schema.ts";
 import { substitute } from "./table.ts";
 
@@ -16,7 +17,17 @@ export interface PeerPlan {
   uriSans: string[];
 }
 
-export interface RequestPlan {
+/** Who sends, and where to. */
+export interface SenderPlan {
+  tls: boolean;
+  sni?: string;
+  peer?: PeerPlan;
+  source: string;
+  direct: string;
+  destination?: { address: string; port: number };
+}
+
+export interface RequestPlan extends SenderPlan {
   method: string;
   path: string;
   /** Null: the request names no host. */
@@ -30,12 +41,6 @@ export interface RequestPlan {
   abortMs?: number;
   /** Sent as it is, instead of all of the above. */
   raw?: string;
-  tls: boolean;
-  sni?: string;
-  peer?: PeerPlan;
-  source: string;
-  direct: string;
-  destination?: { address: string; port: number };
   route: string | null;
   metadata?: Record<string, unknown>;
   properties: Record<string, unknown>;
@@ -79,8 +84,6 @@ export function planRequest(spec: RequestSpec, n: number): RequestPlan {
   const streamed = grpc || Array.isArray(request.body) || trailers.length > 0;
   if (protocol === "http1" && streamed) add("transfer-encoding", "chunked");
   else if (!streamed && body.length > 0 && !has("transfer-encoding")) add("content-length", String(bytesIn(body)));
-  const peer = request.peer === undefined ? undefined : { uriSans: list(request.peer) };
-  const source = request.source ?? "127.0.0.1";
   return {
     method: request.method ?? (grpc ? "POST" : "GET"),
     path: request.path ?? "/",
@@ -91,15 +94,23 @@ export function planRequest(spec: RequestSpec, n: number): RequestPlan {
     protocol,
     ...(request.abort !== undefined && { abortMs: milliseconds(request.abort) }),
     ...(request.raw !== undefined && { raw: request.raw }),
-    tls: peer !== undefined || request.sni !== undefined || request.tls === true,
-    sni: request.sni,
-    peer,
-    source,
-    direct: request.direct ?? (source.startsWith("127.") ? source : "127.0.0.1"),
-    destination: request.destination === undefined ? undefined : endpoint(request.destination),
+    ...planSender(request),
     route: request.route === undefined ? "default" : request.route,
     ...(request.metadata && { metadata: request.metadata }),
     properties: request.properties ?? {},
+  };
+}
+
+export function planSender(sender: Omit<ConnectionSpec, "send">): SenderPlan {
+  const peer = sender.peer === undefined ? undefined : { uriSans: list(sender.peer) };
+  const source = sender.source ?? "127.0.0.1";
+  return {
+    tls: peer !== undefined || sender.sni !== undefined || sender.tls === true,
+    sni: sender.sni,
+    peer,
+    source,
+    direct: sender.direct ?? (source.startsWith("127.") ? source : "127.0.0.1"),
+    destination: sender.destination === undefined ? undefined : endpoint(sender.destination),
   };
 }
 

@@ -2,16 +2,21 @@
 import type { Position } from "../errors.ts";
 import type { HeaderPairs, UpstreamPlan } from "./messages.ts";
 import type { ClustersSpec } from "./schema-calls.ts";
-import type { EngineName, ExpectSpec, RequestSpec, RoutesSpec } from "./schema.ts";
+import type { Act, ConnectionSeen } from "./connections.ts";
+import type { ConnectionSpec, EngineName, ExpectSpec, RequestSpec, RoutesSpec } from "./schema.ts";
 
-export { list, milliseconds, planRequest, planUpstream, type AnswerPlan, type Chunk, type HeaderPairs, type PeerPlan, type RequestPlan, type UpstreamPlan } from "./messages.ts";
+export { list, milliseconds, planRequest, planUpstream, type AnswerPlan, type Chunk, type HeaderPairs, type PeerPlan, type RequestPlan, type SenderPlan, type UpstreamPlan } from "./messages.ts";
+export { planConnection, type Act, type ConnectionPlan, type ConnectionSeen } from "./connections.ts";
 
 export interface StepPlan {
   /** Time to let pass before the request. */
   waitMs: number;
-  /** Undefined: only time passes. */
+  /** With neither a request nor a connection, only time passes. */
   request?: RequestSpec;
+  connection?: ConnectionSpec;
   upstream: UpstreamPlan;
+  /** What the upstream does on a connection. */
+  script: Act[];
   /** What the clusters that the filter calls out to answer, by name. */
   clusters: ClustersSpec;
   repeat: number;
@@ -85,6 +90,7 @@ export interface MetricChange {
 
 export interface StepObservation {
   exchanges: Exchange[];
+  connections: ConnectionSeen[];
   /** In the order in which they were made. */
   calls: CallSeen[];
   /** Those that changed. */

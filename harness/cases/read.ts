@@ -4,9 +4,11 @@ import { dirname, join, resolve } from "node:path";
 import { LineCounter, parseDocument, type Document } from "yaml";
 import type { Finding, Position } from "../errors.ts";
 import { packageRoot } from "../build/root.ts";
+import { findFilterSource, type FilterSource } from "../build/source.ts";
 import { nearest } from "../compose/nearest.ts";
 import { Report, sortFindings } from "../compose/report.ts";
 import { Source, type Path } from "../compose/source.ts";
+import { scriptOf } from "./connections.ts";
 import { milliseconds, planUpstream, type CasePlan, type StepPlan } from "./plan.ts";
 import type { CaseSpec, FileSpec, StepSpec } from "./schema.ts";
 import { checkSense } from "./sense.ts";
@@ -14,14 +16,20 @@ import { placeholders, rowName, substitute, type Values } from "./table.ts";
 import { checkCase, checkFile } from "./validate.ts";
 
 export interface ReadOptions {
-  /** Where `filter: NAME` finds NAME.wasm; the package's `dist` unless given. */
+  /** Where `filter: NAME` finds NAME.wasm; where the filter's source is built to unless given, else the package's `dist`. */
   modules?: string;
+}
+
+interface Options extends ReadOptions {
+  sourceOf?: (filter: string) => FilterSource | undefined;
 }
 
 export interface CaseFile {
   file: string;
   /** What `filter` says, if it does. */
   filter?: string;
+  /** Source of that filter, where it is known: the plans' module is what is built of it. */
+  source?: FilterSource;
   plans: CasePlan[];
   findings: Finding[];
 }
@@ -39,11 +47,15 @@ export function readCaseFile(file: string, options: ReadOptions = {}): CaseFile 
     const message = missing ? "there is no such file" : `cannot be read: ${(error as Error).message}`;
     return { file, plans: [], findings: [{ code: "cases-unreadable", severity: "error", message, where: { file } }] };
   }
-  return readCases(file, text, options);
+  return readWith(file, text, options.modules === undefined ? { sourceOf: (filter) => findFilterSource(file, filter) } : options);
 }
 
 /** The text of one file. Pure. */
 export function readCases(file: string, text: string, options: ReadOptions = {}): CaseFile {
+  return readWith(file, text, options);
+}
+
+function readWith(file: string, text: string, options: Options): CaseFile {
   const report = new Report();
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, stringKeys: true });
@@ -64,7 +76,9 @@ export function readCases(file: string, text: string, options: ReadOptions = {})
       refuseDuplicates(plans, report);
     }
   }
-  return { file, ...(spec?.filter !== undefined && { filter: spec.filter }), plans: report.failed ? [] : plans, findings: sortFindings(unique(report.findings)) };
+  const named = spec?.module === undefined ? spec?.filter : undefined;
+  const found = typeof named === "string" ? options.sourceOf?.(named) : undefined;
+  return { file, ...(spec?.filter !== undefined && { filter: spec.filter }), ...(found && { source: found }), plans: report.failed ? [] : plans, findings: sortFindings(unique(report.findings)) };
 }
 
 const hasCases = (value: unknown): boolean =>
@@ -81,12 +95,12 @@ function plainValue(document: Document, file: string, report: Report): unknown {
 }
 
 class CaseReader {
-  constructor(readonly file: string, readonly spec: FileSpec, readonly source: Source, readonly report: Report, readonly options: ReadOptions) {}
+  constructor(readonly file: string, readonly spec: FileSpec, readonly source: Source, readonly report: Report, readonly options: Options) {}
 
   get module(): string {
     const { module, filter } = this.spec;
     if (module !== undefined) return resolve(dirname(this.file), module);
-    return join(this.options.modules ?? join(packageRoot, "dist"), `${filter}.wasm`);
+    return join(this.options.modules ?? this.options.sourceOf?.(filter!)?.outDir ?? join(packageRoot, "dist"), `${filter}.wasm`);
   }
 
   get filter(): string {
@@ -138,7 +152,7 @@ function planOf(reader: CaseReader, spec: CaseSpec, path: Path, row?: Path): Cas
   if (!checkCase(spec, path, source, report)) return undefined;
   if (!checkSense(spec, path, source, report)) return undefined;
   const at = (...inner: (string | number)[]): Position => (row === undefined ? source.at([...path, ...inner]) : source.at(row));
-  const own: StepSpec[] = spec.steps ?? [{ request: spec.request ?? {}, upstream: spec.upstream, repeat: spec.repeat, expect: spec.expect ?? {} }];
+  const own: StepSpec[] = spec.steps ?? [{ ...(spec.connection === undefined && { request: spec.request ?? {} }), upstream: spec.upstream, repeat: spec.repeat, expect: spec.expect ?? {} }];
   const configurationError = spec.expect?.["configuration-error"];
   const config = spec.config ?? reader.spec.config;
   return {
@@ -160,11 +174,15 @@ function planOf(reader: CaseReader, spec: CaseSpec, path: Path, row?: Path): Cas
 
 /** A step takes what it doesn't say itself from its case. */
 function stepOf(reader: CaseReader, spec: CaseSpec, step: StepSpec, at: StepPlan["at"]): StepPlan {
-  const request = step.request === undefined && step.wait !== undefined && step.repeat === undefined ? undefined : { ...spec.request, ...step.request };
+  const idle = step.request === undefined && step.connection === undefined && step.wait !== undefined && step.repeat === undefined;
+  const connects = step.connection !== undefined || (spec.connection !== undefined && step.request === undefined);
+  const request = idle || connects ? undefined : { ...spec.request, ...step.request };
   return {
     waitMs: step.wait === undefined ? 0 : milliseconds(step.wait),
     request,
+    ...(connects && !idle && { connection: { ...spec.connection, ...step.connection } }),
     upstream: planUpstream({ ...spec.upstream, ...step.upstream }, request),
+    script: scriptOf(step.upstream?.send ?? spec.upstream?.send),
     clusters: { ...reader.spec.clusters, ...spec.clusters, ...step.clusters },
     repeat: step.repeat ?? 1,
     expect: step.expect ?? {},

@@ -1,14 +1,12 @@
 /** Runs cases again, as little as a change needs: filters whose sources changed, and files whose cases or modules did. */
 import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { DevelopmentBuilder } from "../build/develop.ts";
 import { sha256 } from "../build/files.ts";
-import { packageRoot } from "../build/root.ts";
 import { SelvedgeError, type Finding } from "../errors.ts";
 import { findCaseFiles } from "./files.ts";
 import { readCaseFile, type CaseFile } from "./read.ts";
 import { runCases, type CaseResult, type TestRun } from "./run.ts";
-import { enginesOf, withModules, type SessionOptions } from "./session.ts";
+import { enginesOf, withModule, withModules, type SessionOptions } from "./session.ts";
 import { snapshotFile } from "./snapshot-file.ts";
 
 /** One time through. */
@@ -29,6 +27,7 @@ export class Rerunner {
   readonly #builder: DevelopmentBuilder;
   /** Results of the last run of each file, with what they depend on. */
   readonly #results = new Map<string, { key: string; cases: CaseResult[]; findings: Finding[]; obsolete: string[] }>();
+  readonly #entries = new Set<string>();
   #said = "";
 
   /** @param outDir where modules are built, apart from the release's */
@@ -42,9 +41,10 @@ export class Rerunner {
   /** @throws SelvedgeError when there is no file of cases, or no engine */
   async run(): Promise<Round> {
     const started = performance.now();
-    const read = findCaseFiles(this.options.paths).map((file) => this.#read(file));
-    const { built, findings, broken } = await this.#build(read);
-    const files = withModules(read.filter(({ filter }) => filter === undefined || !broken.has(filter)));
+    const read = findCaseFiles(this.options.paths).map((file) => readCaseFile(file, { modules: this.options.modules }));
+    const { built, findings, modules } = await this.#build(read);
+    const compiled = read.filter(({ source }) => source === undefined || modules.has(source.entry));
+    const files = withModules(compiled.map((file) => withModule(file, file.source && modules.get(file.source.entry))));
     const due = files.filter((file) => this.#results.get(file.file)?.key !== keyOf(file));
     const engines = due.some(({ plans }) => plans.length > 0) ? await enginesOf(this.options) : [];
     const run = await runCases(due, engines, { onProgress: this.options.progress, updateSnapshots: this.options.updateSnapshots });
@@ -70,34 +70,30 @@ export class Rerunner {
     return this.options.engine === "both" ? ["host", "envoy"] : [this.options.engine];
   }
 
-  /** Filters whose source is here are taken from where they are built. */
-  #read(file: string): CaseFile {
-    const { modules } = this.options;
-    const first = readCaseFile(file, { modules });
-    if (modules !== undefined || first.filter === undefined || !existsSync(sourceOf(first.filter))) return first;
-    return readCaseFile(file, { modules: this.#builder.outDir });
+  /** Every source that was compiled into what runs, and the entries of filters that don't compile. */
+  get sources(): ReadonlySet<string> {
+    return new Set([...this.#entries, ...this.#builder.inputs]);
   }
 
-  async #build(files: readonly CaseFile[]): Promise<{ built: Round["built"]; findings: Finding[]; broken: Set<string> }> {
-    const result = { built: [] as Round["built"], findings: [] as Finding[], broken: new Set<string>() };
-    if (this.options.modules !== undefined) return result;
-    const names = [...new Set(files.flatMap(({ filter }) => filter ?? []))].filter((name) => existsSync(sourceOf(name)));
-    for (const name of names) {
+  /** @returns by source's entry, what was made of it; a filter that doesn't compile has none */
+  async #build(files: readonly CaseFile[]): Promise<{ built: Round["built"]; findings: Finding[]; modules: Map<string, string> }> {
+    const result = { built: [] as Round["built"], findings: [] as Finding[], modules: new Map<string, string>() };
+    const sources = new Map(files.flatMap(({ source }) => (source === undefined ? [] : [[source.entry, source] as const])));
+    for (const source of sources.values()) {
+      this.#entries.add(source.entry);
       try {
-        const { compiled, durationMs } = await this.#builder.build(name, sourceOf(name));
-        if (compiled) result.built.push({ name, durationMs });
+        const { path, compiled, durationMs } = await this.#builder.build(source);
+        result.modules.set(source.entry, path);
+        if (compiled) result.built.push({ name: source.name, durationMs });
       } catch (error) {
         if (!(error instanceof SelvedgeError)) throw error;
         // Filters share sources, and so their errors.
         for (const finding of error.findings) if (!result.findings.some((each) => JSON.stringify(each) === JSON.stringify(finding))) result.findings.push(finding);
-        result.broken.add(name);
       }
     }
     return result;
   }
 }
-
-const sourceOf = (filter: string): string => join(packageRoot, "filters", filter, "assembly", "index.ts");
 
 /** Everything that the outcome of a file depends on. */
 function keyOf({ file, plans, findings }: CaseFile): string {

@@ -41,6 +41,16 @@ export const GrpcAnswer = closed(
   { description: "An answer in gRPC: messages, then status and trailers; status 0 unless given" },
 );
 
+/** Who sends, and where to: of a request as of a connection. */
+export const SENDER = {
+  peer: optional(texts("a SPIFFE ID, or a list of URI SANs", "URI SANs of the client's certificate; none, and without mutual TLS, unless given. [] is a certificate without any.")),
+  sni: optional(Type.String({ description: "Server name in the TLS handshake; implies TLS" })),
+  tls: optional(Type.Boolean({ description: "TLS also without a client certificate" })),
+  source: optional(Type.String({ description: "Client's address as Envoy determined it, e.g. 10.1.2.3; 127.0.0.1 unless given" })),
+  direct: optional(Type.String({ description: "Address of the physical peer, in 127.0.0.0/8; the source if that is, else 127.0.0.1" })),
+  destination: optional(Type.String({ pattern: ":[0-9]+$", expected: "address:port", description: "Address and port that the client connected to, e.g. 10.0.0.9:8443" })),
+};
+
 export const Protocol = Type.Union([Type.Literal("http1"), Type.Literal("http2")], { expected: "http1 or http2" });
 
 export type MessageSpec = Static<typeof Message>;

@@ -12,7 +12,8 @@
  */
 import { Type, type Static } from "@sinclair/typebox";
 import { Calls, Clusters } from "./schema-calls.ts";
-import { AnsweredBody, closed, Duration, ExpectedHeaders, GrpcAnswer, GrpcCode, Headers, Messages, optional, Protocol, SentBody, Status, texts } from "./schema-parts.ts";
+import { Bytes, ClosedBy, Connection, Script } from "./schema-connections.ts";
+import { AnsweredBody, closed, Duration, ExpectedHeaders, GrpcAnswer, GrpcCode, Headers, Messages, optional, Protocol, SENDER, SentBody, Status, texts } from "./schema-parts.ts";
 
 const Range = Type.Tuple([Type.Number(), Type.Number()], { expected: "[least, most]" });
 
@@ -31,12 +32,7 @@ const Request = closed(
     grpc: optional(Messages),
     abort: optional(Type.String({ pattern: "^[0-9]+(ms|s)$", expected: "a duration such as 50ms or 2s", description: "The client goes away when it has no whole answer by then" })),
     raw: optional(Type.String({ description: "Exactly these bytes over the connection, instead of all else (Envoy only)" })),
-    peer: optional(texts("a SPIFFE ID, or a list of URI SANs", "URI SANs of the client's certificate; none, and without mutual TLS, unless given. [] is a certificate without any.")),
-    sni: optional(Type.String({ description: "Server name in the TLS handshake; implies TLS" })),
-    tls: optional(Type.Boolean({ description: "TLS also without a client certificate" })),
-    source: optional(Type.String({ description: "Client's address as Envoy determined it, e.g. 10.1.2.3; 127.0.0.1 unless given" })),
-    direct: optional(Type.String({ description: "Address of the physical peer, in 127.0.0.0/8; the source if that is, else 127.0.0.1" })),
-    destination: optional(Type.String({ pattern: ":[0-9]+$", expected: "address:port", description: "Address and port that the client connected to, e.g. 10.0.0.9:8443" })),
+    ...SENDER,
     route: optional(Type.Union([Type.String(), Type.Null()], { expected: "the name of a route, or null for none", description: "Route that Envoy chooses for this request; `default` unless given" })),
     metadata: optional(Type.Record(Type.String(), Type.Unknown(), { description: "Dynamic metadata that filters ahead of this one left, by their names" })),
     properties: optional(Type.Record(Type.String(), Type.Unknown(), { description: "Pinned properties (host engine only), e.g. request.time: 5" })),
@@ -54,8 +50,9 @@ const Upstream = closed(
     protocol: optional(Protocol),
     delay: optional(Duration),
     reset: optional(Type.Literal(true, { expected: "true", description: "Closes the connection instead of answering" })),
+    send: optional(Script),
   },
-  { description: "What the upstream answers; 200 and an empty body unless given" },
+  { description: "What the upstream answers to a request (200 and an empty body unless given); on a connection, what it sends" },
 );
 
 const Metric = closed({
@@ -92,7 +89,9 @@ const Expect = closed(
     denied: optional(Type.Union([Type.Boolean(), Type.String()], { expected: "true, false, or what the response's details say, such as prod/deny-all#0", description: "Answered by a filter instead of the upstream" })),
     route: optional(Type.Union([Type.String(), Type.Null()], { expected: "the name of a route, or null" })),
     arm: optional(Type.String({ description: "`stable`, or the arm whose route was taken" })),
-    upstream: optional(closed({ headers: optional(ExpectedHeaders), body: optional(Type.String()), path: optional(Type.String()), trailers: optional(ExpectedHeaders), messages: optional(Messages) }, { description: "The request as the upstream got it" })),
+    upstream: optional(closed({ headers: optional(ExpectedHeaders), body: optional(Type.String()), path: optional(Type.String()), trailers: optional(ExpectedHeaders), messages: optional(Messages), received: optional(Bytes), connected: optional(Type.Boolean()) }, { description: "The request, or the connection's bytes, as the upstream got them" })),
+    received: optional(Bytes),
+    closed: optional(ClosedBy),
     calls: optional(Calls),
     metrics: optional(Type.Array(Metric)),
     logs: optional(texts("a text that a log line contains, or a list of them")),
@@ -108,6 +107,7 @@ const Expect = closed(
 const Step = closed({
   wait: optional(Duration),
   request: optional(Request),
+  connection: optional(Connection),
   upstream: optional(Upstream),
   clusters: optional(Clusters),
   repeat: optional(Type.Integer({ minimum: 1, maximum: 100_000, expected: "a number of requests, 1 to 100000" })),
@@ -129,6 +129,7 @@ export const CaseSchema = closed({
   config: optional(Config),
   routes: optional(Routes),
   request: optional(Request),
+  connection: optional(Connection),
   upstream: optional(Upstream),
   clusters: optional(Clusters),
   repeat: optional(Type.Integer({ minimum: 1, maximum: 100_000, expected: "a number of requests, 1 to 100000", description: "Sends the request that often; ${n} in it counts from 0" })),
@@ -157,5 +158,6 @@ export type MetricSpec = Static<typeof Metric>;
 export type SnapshotSpec = Static<typeof Snapshot>;
 export type SnapshotPart = (typeof SNAPSHOT_PARTS)[number];
 export type { HeadersSpec } from "./schema-parts.ts";
+export type { ConnectionSpec } from "./schema-connections.ts";
 export type RoutesSpec = Static<typeof Routes>;
 export type EngineName = "host" | "envoy";

@@ -2,7 +2,7 @@
 import type { Report } from "../compose/report.ts";
 import type { Path, Source } from "../compose/source.ts";
 import type { ClustersSpec } from "./schema-calls.ts";
-import type { CaseSpec, EngineName, ExpectSpec, RequestSpec } from "./schema.ts";
+import type { CaseSpec, ConnectionSpec, EngineName, ExpectSpec, RequestSpec, UpstreamSpec } from "./schema.ts";
 
 /** True when there is nothing to report. */
 export function checkSense(spec: CaseSpec, path: Path, source: Source, report: Report): boolean {
@@ -14,17 +14,19 @@ export function checkSense(spec: CaseSpec, path: Path, source: Source, report: R
 
   const refused = spec.expect?.["configuration-error"] !== undefined;
   if (refused) {
-    for (const field of ["request", "upstream", "clusters", "repeat", "steps"] as const) if (spec[field] !== undefined) refuse([field], `no request reaches a filter whose configuration is refused: \`${field}\` says nothing`);
+    for (const field of ["request", "connection", "upstream", "clusters", "repeat", "steps"] as const) if (spec[field] !== undefined) refuse([field], `nothing reaches a filter whose configuration is refused: \`${field}\` says nothing`);
     if (Object.keys(spec.expect!).length > 1) refuse(["expect"], "where the configuration is refused there is nothing else to expect");
   } else if (spec.steps !== undefined) {
     for (const field of ["repeat", "expect"] as const) if (spec[field] !== undefined) refuse([field], `with \`steps\`, each has its own \`${field}\``);
     if (spec.steps.every(({ expect }) => empty(expect))) refuse(["steps"], "none of the steps expects anything");
     spec.steps.forEach((step, index) => {
       if (step.expect?.["configuration-error"] !== undefined) refuse(["steps", index, "expect", "configuration-error"], "a configuration is refused before the first step", "a case of its own without `steps`");
+      checkKind(step, spec, ["steps", index], refuse);
       checkStep({ ...step, request: { ...spec.request, ...step.request } }, spec, ["steps", index], refuse);
     });
   } else {
     if (empty(spec.expect)) refuse(spec.expect === undefined ? [] : ["expect"], "this case expects nothing", "add `expect: { status: 200 }`");
+    checkKind(spec, spec, [], refuse);
     checkStep(spec, spec, [], refuse);
   }
   return report.findings.length === before;
@@ -34,6 +36,41 @@ export function checkSense(spec: CaseSpec, path: Path, source: Source, report: R
 const only = ({ engines }: CaseSpec): EngineName | undefined => (new Set(engines).size === 1 ? engines![0] : undefined);
 
 type Refuse = (field: Path, message: string, fix?: string) => void;
+
+const OF_REQUESTS = ["status", "headers", "body", "body-contains", "trailers", "grpc", "complete", "denied", "route", "arm", "share"] as const;
+const OF_CONNECTIONS = ["received", "closed"] as const;
+
+interface Sends {
+  wait?: string;
+  request?: RequestSpec;
+  connection?: ConnectionSpec;
+  upstream?: UpstreamSpec;
+  repeat?: number;
+  expect?: ExpectSpec;
+}
+
+/** A request or a connection: what belongs to the one says nothing of the other. */
+function checkKind(step: Sends, spec: CaseSpec, at: Path, refuse: Refuse): void {
+  if (step.request !== undefined && step.connection !== undefined) return refuse([...at, "connection"], "a request has a connection of its own: give the one or the other", "make two cases, or two steps");
+  const connects = step.connection !== undefined || (spec.connection !== undefined && step.request === undefined);
+  const { upstream, expect } = step;
+  const refuseAll = (within: Path, given: object | undefined, fields: readonly string[], words: string): void => {
+    for (const field of fields) if (given !== undefined && (given as Record<string, unknown>)[field] !== undefined) refuse([...at, ...within, field], `\`${field}\` says nothing of a ${words}`, connects ? "say what is `received`, and by whom the connection is `closed`" : "give a `connection` instead of a `request`");
+  };
+  if (connects) {
+    const tls = { ...spec.connection, ...step.connection };
+    refuseAll(["expect"], expect, OF_REQUESTS, "connection");
+    refuseAll(["expect", "upstream"], expect?.upstream, ["headers", "body", "path", "trailers", "messages"], "connection");
+    refuseAll(["upstream"], upstream, Object.keys(upstream ?? {}).filter((field) => field !== "send"), "connection");
+    if (expect?.upstream?.connected !== undefined && (tls.tls || tls.peer !== undefined || tls.sni !== undefined)) refuse([...at, "expect", "upstream", "connected"], "with TLS the upstream may hear of a connection that is denied at its first byte", 'expect `upstream: { received: "" }`');
+    const { direct } = step.connection ?? {};
+    if (direct !== undefined && !direct.startsWith("127.")) refuse([...at, "connection", "direct"], "the physical peer is on this machine: an address in 127.0.0.0/8", "`source` takes any address");
+  } else {
+    refuseAll(["expect"], expect, OF_CONNECTIONS, "request");
+    refuseAll(["expect", "upstream"], expect?.upstream, ["received", "connected"], "request");
+    refuseAll(["upstream"], upstream, ["send"], "request");
+  }
+}
 
 function checkRequest(request: RequestSpec | undefined, engine: EngineName | undefined, at: Path, refuse: Refuse): void {
   if (request === undefined) return;

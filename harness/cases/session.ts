@@ -1,7 +1,6 @@
 /** `selvedge test`: finds the files, brings the modules up to date, runs, and with --watch does so again. */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
-import { buildAll, packageRoot } from "../build/index.ts";
+import { buildFilter, type FilterSource } from "../build/index.ts";
 import type { Coverage } from "../coverage/index.ts";
 import { SelvedgeError, type Finding } from "../errors.ts";
 import type { Engine } from "./engine.ts";
@@ -45,23 +44,44 @@ export async function enginesOf({ engine, envoy, progress, coverage }: SessionOp
   return [...(engine === "both" ? [hostEngine()] : []), envoyEngine(binary)];
 }
 
-/** Builds the filters that these files name and whose source is here. */
+/** Builds the filters that these files name and whose source is known. */
 async function buildModules(files: CaseFile[], progress?: (message: string) => void): Promise<CaseFile[]> {
-  const named = new Set(files.flatMap(({ filter }) => (filter === undefined ? [] : [filter])));
-  const only = [...named].filter((name) => existsSync(join(packageRoot, "filters", name, "assembly", "index.ts")));
-  if (only.length > 0) await buildAll({ outDir: join(packageRoot, "dist"), only, onFilter: (name, result) => (result && !result.cached ? progress?.(`built ${name}`) : undefined) });
+  await buildEach(files, async ({ name, entry, outDir }) => {
+    const { path, cached } = await buildFilter({ name, entry, outDir });
+    if (!cached) progress?.(`built ${name}`);
+    return path;
+  });
   return files;
 }
 
 /** The same files, for modules whose lines can be counted. */
 async function buildCounted(files: CaseFile[], progress?: (message: string) => void): Promise<CaseFile[]> {
   const { buildForCoverage } = await import("../coverage/index.ts");
-  const modules = await buildForCoverage(files.flatMap(({ filter }) => filter ?? []), progress);
-  return files.map((file) => {
-    const module = file.filter === undefined ? undefined : modules.get(file.filter);
-    const built = join(packageRoot, "dist", `${file.filter}.wasm`); // `module` in a file names another
-    return module === undefined ? file : { ...file, plans: file.plans.map((plan) => (plan.module === built ? { ...plan, module } : plan)) };
-  });
+  const modules = await buildEach(files, (source) => buildForCoverage(source, progress));
+  return files.map((file) => withModule(file, file.source && modules.get(file.source.entry)));
+}
+
+/** Builds each source once, in the order of names. @throws SelvedgeError the errors of all that don't compile */
+async function buildEach(files: readonly CaseFile[], build: (source: FilterSource) => Promise<string>): Promise<Map<string, string>> {
+  const sources = new Map(files.flatMap(({ source }) => (source === undefined ? [] : [[source.entry, source] as const])));
+  const modules = new Map<string, string>();
+  const errors: Finding[] = [];
+  for (const source of [...sources.values()].sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    try {
+      modules.set(source.entry, await build(source));
+    } catch (error) {
+      if (!(error instanceof SelvedgeError)) throw error;
+      errors.push(...error.findings);
+    }
+  }
+  // Filters share sources, and so their errors.
+  if (errors.length > 0) throw new SelvedgeError([...new Map(errors.map((each) => [JSON.stringify(each), each])).values()]);
+  return modules;
+}
+
+/** The same cases, with another build of their filter. */
+export function withModule(file: CaseFile, module: string | undefined): CaseFile {
+  return module === undefined ? file : { ...file, plans: file.plans.map((plan) => ({ ...plan, module })) };
 }
 
 /** A file whose module isn't there is a finding; the other files still run. */

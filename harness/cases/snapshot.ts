@@ -3,7 +3,7 @@ import { describeCall } from "./calls.ts";
 import { textOf } from "./differ.ts";
 import { isGrpc, showMessage, unframe } from "./grpc.ts";
 import { showMetric } from "./metrics.ts";
-import type { CallSeen, Exchange, HeaderPairs, StepObservation, StepPlan } from "./plan.ts";
+import type { CallSeen, ConnectionSeen, Exchange, HeaderPairs, StepObservation, StepPlan } from "./plan.ts";
 import { SNAPSHOT_PARTS, type SnapshotPart, type SnapshotSpec } from "./schema.ts";
 
 /** What proxies and servers add by themselves, and what only frames a message: none of it is the filter's doing. */
@@ -47,8 +47,8 @@ export function snapshotOf({ expect: { snapshot } }: StepPlan, seen: StepObserva
   const mask = masker(snapshot!);
   const only = seen.exchanges.length === 1;
   const parts: Record<SnapshotPart, () => Record<string, unknown>> = {
-    response: () => (only ? { response: responseOf(seen.exchanges[0]!, mask) } : { responses: seen.exchanges.map((each) => responseOf(each, mask)) }),
-    upstream: () => (only ? { upstream: upstreamOf(seen.exchanges[0]!, mask) } : { upstreams: seen.exchanges.map((each) => upstreamOf(each, mask)) }),
+    response: () => (seen.connections.length > 0 ? { connections: seen.connections.map((each) => connectionOf(each, mask)) } : only ? { response: responseOf(seen.exchanges[0]!, mask) } : { responses: seen.exchanges.map((each) => responseOf(each, mask)) }),
+    upstream: () => (seen.connections.length > 0 ? { upstreams: seen.connections.map(({ upstream }) => mask(showMessage(upstream.received))) } : only ? { upstream: upstreamOf(seen.exchanges[0]!, mask) } : { upstreams: seen.exchanges.map((each) => upstreamOf(each, mask)) }),
     calls: () => ({ calls: seen.calls.map((call) => callOf(call, mask)) }),
     metrics: () => ({ metrics: seen.metrics.map(({ kind, name, delta }) => mask(`${showMetric(name)} ${kind === "histogram" ? `${delta} value${delta === 1 ? "" : "s"}` : `${delta < 0 ? "" : "+"}${delta}`}`)).sort() }),
     logs: () => ({ logs: seen.logs.map(mask) }),
@@ -67,6 +67,10 @@ function responseOf(exchange: Exchange, mask: (text: string) => string): Record<
     ...message(headers, body, trailers, OMITTED, mask),
     ...(!complete && { complete }),
   };
+}
+
+function connectionOf({ received, closed }: ConnectionSeen, mask: (text: string) => string): Record<string, unknown> {
+  return { received: mask(showMessage(received)), closed };
 }
 
 function upstreamOf({ upstream }: Exchange, mask: (text: string) => string): unknown {

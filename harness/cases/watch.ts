@@ -27,6 +27,7 @@ export async function watchCases(options: SessionOptions, print: (text: string) 
     while (await changes.next()) {
       try {
         const round = await rerunner.run();
+        watcher.add(foldersAround(rerunner.sources));
         if (round.changed) print(describe(round));
       } catch (error) {
         print(describeError(error));
@@ -84,6 +85,12 @@ function describe({ run, built, ran, findings, durationMs }: Round): string {
   const compiled = built.map(({ name, durationMs: ms }) => `${name} in ${seconds(ms)}`);
   const what = [...(compiled.length ? [`built ${compiled.join(", ")} without the optimizer`] : []), `ran ${ran} of ${run.files.length} files`, `${seconds(durationMs)} in all`];
   return [...lines, colors.dim(`${what.join("; ")}. Waiting for changes, Ctrl-C ends.`), ""].join("\n");
+}
+
+/** Folders with sources; packages other than this one don't change while somebody works. */
+function foldersAround(sources: Iterable<string>): string[] {
+  const folders = new Set([...sources].filter((path) => !path.includes("/node_modules/")).map((path) => dirname(path)));
+  return [...folders].filter((folder) => existsSync(folder));
 }
 
 /** Where the cases, the modules that they name and the filters' sources are. */

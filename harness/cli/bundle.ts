@@ -5,7 +5,7 @@ import { composeOptions, policyArgs, wholeNumber } from "./policies.ts";
 import type { Outcome } from "./verb.ts";
 import { defineVerb } from "./verb.ts";
 
-const shared = { "trust-domain": policyArgs["trust-domain"], "root-namespace": policyArgs["root-namespace"] };
+const shared = { "trust-domain": policyArgs["trust-domain"], "trust-domain-aliases": policyArgs["trust-domain-aliases"], "root-namespace": policyArgs["root-namespace"] };
 
 interface Args {
   node?: string;
@@ -15,6 +15,7 @@ interface Args {
   gateway?: string;
   output?: string;
   "trust-domain"?: string;
+  "trust-domain-aliases"?: string;
   "root-namespace"?: string;
 }
 
@@ -29,6 +30,7 @@ export const bundle = defineVerb({
     version: { type: "string", valueHint: "N", description: "A number greater than that of any bundle before" },
     expires: { type: "string", valueHint: "WHEN", default: "30d", description: "A time from now (90m, 12h, 30d), or a date" },
     gateway: { type: "string", valueHint: "NS/NAME", description: "The Gateway whose policies these are, where the folder has several" },
+    "newer-than": { type: "string", valueHint: "FILE", description: "With verify: the bundle that the node has" },
     output: { type: "string", alias: "o", valueHint: "FILE", description: "Where to write it; standard output unless given" },
   },
   variadic: true,
@@ -38,7 +40,7 @@ export const bundle = defineVerb({
     if (what === "keygen") return keygen(args.key);
     if (what !== "verify") return pack(what, args);
     if (file === undefined) throw new UsageError("`selvedge bundle verify` needs a bundle: verify FILE");
-    return verify(file, args.node, args.key);
+    return verify(file, args.node, args.key, args["newer-than"]);
   },
 });
 
@@ -54,10 +56,11 @@ async function pack(dir: string, args: Args): Promise<Outcome> {
   const expires = parseExpiry(args.expires);
   const files = required("--key", args.key).split(",");
   if (files.length > 2) throw new UsageError("--key takes one or two keys");
-  const [{ readPrivateKey, keyId }, { seal }, { pack }, { loadPolicies }, { withScenario }] = await Promise.all([
+  const [{ readPrivateKey, keyId }, { seal, LATEST_EXPIRY }, { pack }, { loadPolicies }, { withScenario }] = await Promise.all([
     import("../bundle/keys.ts"), import("../bundle/envelope.ts"), import("../bundle/pack.ts"), import("../compose/index.ts"), import("../scenario/check.ts"),
   ]);
   const keys = files.map(readPrivateKey);
+  if (expires > LATEST_EXPIRY) throw new UsageError(`--expires is ${args.expires}: no later than the year 9999`);
   if (expires <= Date.now() / 1000) fail("bundle-expired", "nobody would take a bundle that has expired already", { found: args.expires, expected: "a time to come, such as 30d" });
   const before = args.output !== undefined && existsSync(args.output) ? versionIn(readFileSync(args.output, "utf8")) : undefined;
   if (before === null) fail("bundle-output", "what is there is no bundle, and isn't overwritten", { where: { file: args.output! }, fix: "write to another file" });
@@ -71,21 +74,25 @@ async function pack(dir: string, args: Args): Promise<Outcome> {
   return { text: args.output === undefined ? text : `wrote ${args.output}: version ${version} for ${payload.audience.join(", ")}, ${count(policies.length)}, until ${iso(expires)}`, data, findings: warnings };
 }
 
-async function verify(file: string, node: string | undefined, key: string | undefined): Promise<Outcome> {
-  const [{ readPublicKey }, { open }] = await Promise.all([import("../bundle/keys.ts"), import("../bundle/envelope.ts")]);
+async function verify(file: string, node: string | undefined, key: string | undefined, before: string | undefined): Promise<Outcome> {
+  const [{ readPublicKey }, { claimedVersion, open }] = await Promise.all([import("../bundle/keys.ts"), import("../bundle/envelope.ts")]);
   const keys = required("--key", key).split(",").map(readPublicKey);
   const audience = required("--node", node);
-  let text: string;
-  try {
-    text = readFileSync(file, "utf8");
-  } catch (error) {
-    return fail("bundle-unreadable", `the bundle can't be read: ${(error as Error).message}`, { where: { file } });
-  }
-  const opened = open(text, { keys, audience, now: Date.now() / 1000 });
+  // What the node has may have expired, and its key may have been replaced; its version counts all the same.
+  const least = before === undefined ? undefined : claimedVersion(read(before)) ?? fail("bundle-malformed", "what the node has is no bundle", { where: { file: before } });
+  const opened = open(read(file), { keys, audience, now: Date.now() / 1000, ...(least !== undefined && { minimumVersion: least + 1 }) });
   if (opened.reason !== undefined) return fail(`bundle-${opened.reason}`, `a node would refuse this bundle: ${opened.detail}`, { where: { file } });
   const { version, expires, authz } = opened.payload;
   const policies = (authz["policies"] as unknown[] | undefined) ?? [];
   return { text: `${file}: version ${version} for ${audience}, ${count(policies.length)}, until ${iso(expires)}`, data: { version, expires: iso(expires), audience: opened.payload.audience, policies: policies.length } };
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    return fail("bundle-unreadable", `the bundle can't be read: ${(error as Error).message}`, { where: { file } });
+  }
 }
 
 /** The version of what is there; null: it is something else. */

@@ -1,7 +1,7 @@
 import type { Finding } from "../errors.ts";
 import { countFindings } from "./output.ts";
 import { composeOptions, policyArgs } from "./policies.ts";
-import { signingOptions, trustArgs } from "./trust.ts";
+import { stateArg, trustArgs, trustOptions } from "./trust.ts";
 import { defineVerb } from "./verb.ts";
 
 export const check = defineVerb({
@@ -10,6 +10,7 @@ export const check = defineVerb({
   args: {
     ...policyArgs,
     ...trustArgs,
+    ...stateArg,
     envoy: { type: "string", valueHint: "PATH", description: "Envoy binary to validate with; otherwise the one that is found" },
     offline: { type: "boolean", description: "Read the files only: no modules, no Envoy" },
     lint: { type: "boolean", default: true, description: "Also look for policies and settings that don't say what they seem to (--no-lint: don't)" },
@@ -18,7 +19,7 @@ export const check = defineVerb({
     const { checkPolicies, composeEnvoy, loadPolicies } = await import("../compose/index.ts");
     const { lintEnvoyFiles, lintPolicies } = await import("../lint/index.ts");
     const { withScenario } = await import("../scenario/check.ts");
-    const options = { ...composeOptions(args), ...(await signingOptions(args)) };
+    const { trustOf } = await import("../bundle/trust.ts");
     const findings: Finding[] = [];
     const validate = async (config: Record<string, unknown>): Promise<void> => {
       const { findEnvoy, validateConfig } = await import("../envoy/index.ts");
@@ -27,6 +28,9 @@ export const check = defineVerb({
     };
 
     const policies = loadPolicies(args.dir, withScenario);
+    const trusted = trustOf(policies, trustOptions(args));
+    findings.push(...(trusted?.findings ?? []));
+    const options = { ...composeOptions(args), ...(trusted && { signing: trusted.signing }) };
     const envoy = lintEnvoyFiles(policies.files);
     // Envoy configurations without a policy beside them are what is to be checked.
     const isEnvoyOnly = envoy.bootstraps.length > 0 && policies.resources.length + policies.external.length === 0;

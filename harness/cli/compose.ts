@@ -1,6 +1,6 @@
 import { writeAtomically } from "../build/files.ts";
 import { composeOptions, policyArgs } from "./policies.ts";
-import { signingOptions, trustArgs } from "./trust.ts";
+import { stateArg, trustArgs, trustOptions } from "./trust.ts";
 import { defineVerb } from "./verb.ts";
 
 export const compose = defineVerb({
@@ -9,6 +9,7 @@ export const compose = defineVerb({
   args: {
     ...policyArgs,
     ...trustArgs,
+    ...stateArg,
     target: { type: "enum", options: ["envoy", "istio", "envoy-gateway"], default: "envoy", description: "What to write" },
     output: { type: "string", alias: "o", valueHint: "FILE", description: "Where to write it; standard output unless given" },
     base: { type: "string", valueHint: "DIR", description: "Write paths below DIR relative to it; absolute ones unless given" },
@@ -17,7 +18,12 @@ export const compose = defineVerb({
     const { composeEnvoy, loadPolicies } = await import("../compose/index.ts");
     const { withScenario } = await import("../scenario/check.ts");
     const target = args.target as "envoy" | "istio" | "envoy-gateway";
-    const { yaml, config, findings, listeners, plugins } = composeEnvoy(loadPolicies(args.dir, withScenario), { ...composeOptions(args), ...(await signingOptions(args)), target, baseDir: args.base });
+    const { trustOf } = await import("../bundle/trust.ts");
+    const policies = loadPolicies(args.dir, withScenario);
+    const trusted = trustOf(policies, trustOptions(args));
+    const composition = composeEnvoy(policies, { ...composeOptions(args), ...(trusted && { signing: trusted.signing }), target, baseDir: args.base });
+    const { yaml, config, listeners, plugins } = composition;
+    const findings = [...composition.findings, ...(trusted?.findings ?? [])];
     if (yaml === undefined) return { findings, failed: true };
     if (args.output !== undefined) await writeAtomically(args.output, yaml);
     return { text: args.output === undefined ? yaml : `wrote ${args.output}`, data: { listeners, plugins, config }, findings };

@@ -40,7 +40,7 @@ function checkNode(): Check {
 async function checkPackages(): Promise<Check> {
   const manifest = JSON.parse(await readFile(join(packageRoot, "package.json"), "utf8")) as { dependencies?: object; devDependencies?: object };
   // An installed package has its bundle; its development dependencies belong to a checkout.
-  const wanted = Object.keys({ ...manifest.dependencies, ...(existsSync(join(packageRoot, "harness")) && manifest.devDependencies) });
+  const wanted = Object.keys({ ...manifest.dependencies, ...(existsSync(join(packageRoot, "harness", "cli")) && manifest.devDependencies) });
   const missing = wanted.filter((name) => !existsSync(join(packageRoot, "node_modules", name)));
   if (missing.length) return { id: "packages", title: "npm packages", status: "fail", detail: `missing: ${missing.join(", ")}`, fix: "npm ci" };
   return { id: "packages", title: "npm packages", status: "ok", detail: `${wanted.length} installed` };

@@ -7,7 +7,7 @@ const REQUEST = ["as", "to", "method", "host", "path", "header", "port", "ip", "
 
 export const explain = defineVerb({
   name: "explain",
-  summary: "Say why a request is allowed or denied: by which policy, rule and line, and what the nearest rules lack",
+  summary: "Say why a request, or a connection, is allowed or denied: by which policy, rule and line, and what the nearest rules lack",
   args: {
     ...policyArgs,
     as: { type: "string", valueHint: "ID", description: "Caller: a SPIFFE ID, namespace/account, or anonymous (no certificate), which is the default" },
@@ -16,19 +16,19 @@ export const explain = defineVerb({
     host: { type: "string", description: "Host header, with its port if the client sends one" },
     path: { type: "string", description: "Path, with its query if routes need it; / unless given" },
     header: { type: "string", valueHint: "NAME:VALUE", description: "A request header; may be given several times" },
-    port: { type: "string", description: "Port of the listener; needed where there are several" },
+    port: { type: "string", description: "Port of the listener; needed where there are several, and for a connection without --to" },
     ip: { type: "string", valueHint: "ADDRESS", description: "Address of the physical peer; 127.0.0.1 unless given" },
     "remote-ip": { type: "string", valueHint: "ADDRESS", description: "Client's address as Envoy determines it; --ip unless given" },
     "local-ip": { type: "string", valueHint: "ADDRESS", description: "Address that the client connects to; the listener's unless given" },
-    sni: { type: "string", valueHint: "NAME", description: "Server name of the TLS handshake; the host unless given" },
+    sni: { type: "string", valueHint: "NAME", description: "Server name of the TLS handshake; the host unless given. Of a listener with several, it tells where a connection goes" },
     "jwt-claims": { type: "string", valueHint: "JSON", description: "Claims of a token that Envoy has verified, as a JSON object" },
-    log: { type: "string", valueHint: "FILE[:LINE]", description: "Take the request from a line of an access log, the last one unless numbered; - for standard input" },
+    log: { type: "string", valueHint: "FILE[:LINE]", description: "Take the request, or the connection, from a line of an access log, the last one unless numbered; - for standard input" },
     nearest: { type: "string", valueHint: "N", description: "How many of the nearest rules to show; 5 unless given" },
   },
   async run({ args, values }) {
     const given = REQUEST.filter((name) => args[name] !== undefined);
     if (args.log !== undefined && given.length > 0) throw new UsageError(`--log takes the whole request from the log: it doesn't go with --${given[0]}`);
-    if (args.log === undefined && given.length === 0) throw new UsageError("`selvedge explain` needs a request: --as, --method, --host, --path, or --log FILE:LINE");
+    if (args.log === undefined && given.length === 0) throw new UsageError("`selvedge explain` needs a request or a connection: --as, --method, --host, --path, --port, or --log FILE:LINE");
     const { EdgeNode } = await import("../decide/node.ts");
     const { explain: explained } = await import("../explain/explain.ts");
     const { explanationText } = await import("../explain/text.ts");

@@ -1,7 +1,7 @@
 import { colors } from "../colors.ts";
 import { UsageError } from "../errors.ts";
 import { composeOptions, policyArgs, wholeNumber } from "./policies.ts";
-import { signingOptions, trustArgs } from "./trust.ts";
+import { stateArg, trustArgs, trustOptions } from "./trust.ts";
 import { defineVerb } from "./verb.ts";
 
 export const run = defineVerb({
@@ -10,6 +10,7 @@ export const run = defineVerb({
   args: {
     ...policyArgs,
     ...trustArgs,
+    ...stateArg,
     once: { type: "boolean", description: "End after the summary instead of staying up" },
     engine: { type: "enum", options: ["envoy", "host"], default: "envoy", description: "What serves: an Envoy, or Node itself for trying out where there is none" },
     envoy: { type: "string", valueHint: "PATH", description: "Envoy binary to run; otherwise the one that is found" },
@@ -19,7 +20,8 @@ export const run = defineVerb({
     if (args.engine === "host") for (const name of ["envoy", "concurrency"] as const) if (args[name] !== undefined) throw new UsageError(`--${name} is for --engine envoy`);
     const { runNode } = await import("../scenario/index.ts");
     const code = await runNode(args.dir, {
-      compose: { ...composeOptions(args), ...(await signingOptions(args)) },
+      compose: composeOptions(args),
+      trust: trustOptions(args),
       once: args.once ?? false,
       engine: args.engine === "host" ? "host" : "envoy",
       json,

@@ -13,8 +13,9 @@ import { loadModule, type LoadedModule, type ModuleOptions } from "./modules.ts"
 import { printYaml } from "./print.ts";
 import { Report, sortFindings } from "./report.ts";
 import { resolvePolicies, type ResolveOptions } from "./resolve/index.ts";
-import { speaksHttp, type GatewayModel, type Protocol } from "./resolve/model.ts";
-import type { SigningOptions } from "./emit/signing.ts";
+import type { BundleSource, GatewayModel, Model, Protocol, UpstreamTls } from "./resolve/model.ts";
+import { bundled, type Bundled } from "./emit/bundled.ts";
+import { audienceOf, newestFor, type SigningOptions } from "./emit/signing.ts";
 
 export { loadPolicies, ofKind, Resource, type ExternalCheck, type ExternalDocument, type LoadOptions, type Policies } from "./load.ts";
 export { Source, type Path } from "./source.ts";
@@ -22,7 +23,9 @@ export { LABELS } from "./emit/stats.ts";
 export { PEER_KEY } from "./emit/listener.ts";
 export { DIRECTORY } from "./resolve/certificates.ts";
 export type { PluginKind } from "./emit/plugins.ts";
-export { audienceOf, signedPart, type SigningOptions } from "./emit/signing.ts";
+export type { Bundled } from "./emit/bundled.ts";
+export type { BundleSource, UpstreamTls } from "./resolve/model.ts";
+export { audienceOf, newestFor, sourcePath, type MountedBundle, type SigningOptions } from "./emit/signing.ts";
 
 export interface CheckOptions {
   /** Namespace whose policies hold everywhere; Istio's default. */
@@ -62,8 +65,11 @@ export interface ComposeOptions extends CheckOptions, ModuleOptions {
   maxSeries?: number;
   denial?: { status?: number; body?: string };
   logDenials?: boolean;
-  /** Policies come in signed bundles, and the folder's are left out of the configuration. */
-  signing?: SigningOptions;
+  /**
+   * Policies come in signed bundles, and the folder's are left out of the configuration. A folder with a PolicyBundle is
+   * refused without; false: they are to be asked or signed, and no node is to run this.
+   */
+  signing?: SigningOptions | false;
   /** Requests must be allowed in every reading of their path; stricter than Istio. Default true. */
   strictPaths?: boolean;
 }
@@ -102,6 +108,10 @@ export interface Composition {
   plugins: PluginInfo[];
   /** `<namespace>/<name>` of each Gateway. */
   gateways: string[];
+  /** What a signed bundle carries, for each Gateway that a policy concerns. */
+  bundled: Bundled[];
+  /** Where such bundles are fetched. */
+  source?: BundleSource & { tls?: UpstreamTls };
 }
 
 export const DEFAULT_ADMIN_PORT = 9901;
@@ -118,7 +128,7 @@ export function checkPolicies(dir: string, options: CheckOptions & LoadOptions =
 
 /** Never throws for what policies, certificates or modules hold: with an error among the findings there is no config. */
 export function composeEnvoy(policies: Policies, options: ComposeOptions): Composition {
-  if (unreadable(policies)) return { findings: policies.findings, listeners: [], plugins: [], gateways: [] };
+  if (unreadable(policies)) return { findings: policies.findings, listeners: [], plugins: [], gateways: [], bundled: [] };
   const report = new Report();
   const model = resolvePolicies(policies, resolveOptions(options), report);
   const target = options.target ?? "envoy";
@@ -149,13 +159,15 @@ export function composeEnvoy(policies: Policies, options: ComposeOptions): Compo
     plugins.set(gateway, mine);
     for (const { kind } of mine) if (!modules.has(kind)) modules.set(kind, loadModule(kind, options, report));
   }
-  if (options.signing) refuseSignedTcp(model.gateways, report);
+  if (options.signing !== false) checkSigning(model, options.signing, report);
   const findings = finish(policies, report);
   const result: Composition = {
     findings,
     listeners: model.gateways.flatMap(listenerInfo),
     plugins: [...plugins].flatMap(([gateway, mine]) => mine.map(({ name, kind, json, tcp }) => ({ name, kind, gateway: gateway.resource.id, json, module: modules.get(kind)!.file, ...(tcp && { tcp }) }))),
     gateways: model.gateways.map(({ resource }) => resource.id),
+    bundled: model.gateways.flatMap((gateway) => bundled(gateway, model, pluginOptions(options, peerState)) ?? []),
+    ...sourceOf(model),
   };
   if (findings.some((finding) => finding.severity === "error")) return result;
   const config = bootstrap({
@@ -167,6 +179,7 @@ export function composeEnvoy(policies: Policies, options: ComposeOptions): Compo
     peerState,
     forwardedCertificate: options.identity === "xfcc",
     rootNamespace: options.rootNamespace ?? DEFAULT_ROOT_NAMESPACE,
+    signed: Boolean(options.signing),
     nodeId: options.nodeId ?? "selvedge",
     nodeCluster: options.nodeCluster ?? "edge",
     adminPort: adminPort(options),
@@ -223,14 +236,24 @@ function pluginOptions(options: ComposeOptions, peerState: boolean) {
   };
 }
 
-/** Whoever signs is to decide on everything: nothing is let through beside what the bundle says. */
-function refuseSignedTcp(gateways: GatewayModel[], report: Report): void {
-  for (const { resource, sockets } of gateways) {
-    const socket = sockets.find(({ protocol }) => !speaksHttp(protocol));
-    if (!socket) continue;
-    const index = resource.spec.listeners.findIndex(({ port }) => port === socket.port);
-    report.error("unsupported-field", resource, ["spec", "listeners", index, "protocol"], "a signed bundle carries policies of requests, not of connections", { found: socket.protocol, fix: "compose this listener from policy files: put it into a Gateway and a folder of its own" });
+/** What is said to come signed must come from somewhere, and never come unsigned because nobody asked. */
+function checkSigning({ gateways, bundle }: Model, signing: SigningOptions | undefined, report: Report): void {
+  if (bundle && !signing) {
+    report.error("bundle-node-missing", bundle.resource, ["spec"], "the policies of this folder come in signed bundles, and nothing says which node this is", { part: "key", fix: "give spec.audience, or --node" });
   }
+  if (!signing || bundle?.source) return;
+  for (const { resource } of gateways) {
+    const audience = audienceOf(signing.node, resource.id, gateways.length);
+    if (newestFor(audience, signing.bundles ?? [])?.envelope !== undefined) continue;
+    report.error("bundle-missing", resource, ["metadata", "name"], `Gateway ${resource.id} has no bundle, and nowhere to fetch one`, { expected: `a bundle for ${audience}`, fix: "give it with --bundle, or a PolicyBundle with a source" });
+  }
+}
+
+function sourceOf({ bundle, upstreamTls }: Model): Pick<Composition, "source"> {
+  const source = bundle?.source;
+  if (!source) return {};
+  const tls = upstreamTls.get(source.backend.id);
+  return { source: { ...source, ...(tls && { tls }) } };
 }
 
 function listenerInfo(gateway: GatewayModel): ListenerInfo[] {

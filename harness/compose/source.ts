@@ -61,7 +61,9 @@ function child(node: unknown, step: string | number): { node: unknown; key?: num
     return step < node.items.length ? { node: node.items[step] } : undefined;
   }
   if (isMap(node)) {
-    const pair = node.items.find((item: Pair) => isScalar(item.key) && String(item.key.value) === String(step));
+    const named = (spell: (key: string) => string) => node.items.find((item: Pair) => isScalar(item.key) && spell(String(item.key.value)) === String(step));
+    // Envoy takes normalizePath for normalize_path.
+    const pair = named((key) => key) ?? named((key) => key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`));
     if (pair) return { node: pair.value, key: start(pair.key) };
   }
   return undefined;

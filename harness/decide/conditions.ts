@@ -52,7 +52,29 @@ export function attributeOfKey(key: string): Attribute {
   return KEYS[key] ?? `metadata ${key}`;
 }
 
-export function conditionsOf(policy: Policy, index: number): RuleConditions {
+/** Does it ask for something that connections don't have? */
+export function isHttp(attribute: Attribute): boolean {
+  return attribute === "host" || attribute === "method" || attribute === "path" || attribute.startsWith("header ") || attribute.startsWith("jwt ");
+}
+
+/** A rule that nothing fulfils, request or connection. */
+export const NEVER: AuthorizationRule = { when: [{ key: "experimental.envoy.filters.selvedge.never[never]", values: ["never"] }] };
+
+/**
+ * @param connection as the rule stands to connections: what asks for something of HTTP is left out of a DENY or AUDIT rule; in
+ *   an ALLOW rule each such condition must hold, and never does
+ */
+export function conditionsOf(policy: Policy, index: number, connection = false): RuleConditions {
+  const rule = conditionsOfRequests(policy, index);
+  if (!connection) return rule;
+  const plain = ({ attribute }: Condition): boolean => !isHttp(attribute);
+  // An alternative of which nothing is left makes the others needless.
+  const alternatives = (lists: Condition[][]): Condition[][] => (lists.some((each) => !each.some(plain)) ? [] : lists.map((each) => each.filter(plain)));
+  const never = (policy.spec.action ?? "ALLOW") === "ALLOW" ? allConditions(rule).filter((each) => !plain(each)) : [];
+  return { ...rule, from: alternatives(rule.from), to: alternatives(rule.to), when: [...rule.when.filter(plain), ...never] };
+}
+
+function conditionsOfRequests(policy: Policy, index: number): RuleConditions {
   const rule = policy.spec.rules![index]!;
   const base: Path = ["spec", "rules", index];
   return {
@@ -75,8 +97,8 @@ export function allConditions({ from, to, when }: RuleConditions): Condition[] {
   return [...from.flat(), ...to.flat(), ...when];
 }
 
-export function rulesOf(policy: Policy): RuleConditions[] {
-  return (policy.spec.rules ?? []).map((_, index) => conditionsOf(policy, index));
+export function rulesOf(policy: Policy, connection = false): RuleConditions[] {
+  return (policy.spec.rules ?? []).map((_, index) => conditionsOf(policy, index, connection));
 }
 
 function fieldsOf(fields: Partial<Record<string, string[]>>, base: Path, namespace: string): Condition[] {

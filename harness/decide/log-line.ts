@@ -1,8 +1,8 @@
-/** A line of an access log as compose's configuration writes it, or Istio's JSON format: what it says of a request, and what it doesn't. */
+/** A line of an access log (of a request, or of a connection) as compose's configuration writes it, or Istio's JSON format: what it says of a request, and what it doesn't. */
 import type { Attribute } from "./conditions.ts";
-import { IDENTITY } from "./conditions.ts";
+import { IDENTITY, isHttp } from "./conditions.ts";
 import type { RuleName } from "./module.ts";
-import type { EdgeNode } from "./node.ts";
+import { CONNECTION, type EdgeNode } from "./node.ts";
 import { endpoint, type AccessRequest } from "./request.ts";
 import type { Listener, Unknown } from "./table.ts";
 
@@ -23,6 +23,8 @@ export interface Recorded {
   /** Undefined: the line doesn't tell. */
   allowed: boolean | undefined;
   rule: RuleName | undefined;
+  /** The line names the rule, or that there was none. */
+  named: boolean;
   details: string | undefined;
 }
 
@@ -53,6 +55,7 @@ export function readLogLine(text: string): LoggedRequest | string {
   }
   if (fields === null || typeof fields !== "object" || Array.isArray(fields)) return "no JSON object";
   const value = reader(fields as Fields);
+  if ((fields as Fields).protocol === "TCP") return connectionOf(value, fields as Fields);
   const [method, host, path] = [value("method"), value("host"), value("path")];
   for (const [name, each] of [["method", method], ["authority", host], ["path", path]] as const) {
     if (each === undefined) return `no field \`${name}\``;
@@ -95,6 +98,26 @@ export function readLogLine(text: string): LoggedRequest | string {
   };
 }
 
+/** A line as compose's configuration writes it for connections. */
+function connectionOf(value: ReturnType<typeof reader>, fields: Fields): LoggedRequest | string {
+  const [principal, direct, remote, sni, localText] = [value("principal"), value("direct"), value("remote"), value("sni"), value("local")];
+  const local = localText ? endpoint(localText) : undefined;
+  if (!local) return "no field `local`, which tells the listener";
+  const known: Partial<Record<Attribute, boolean>> = { "source.ip": Boolean(direct), "remote.ip": Boolean(remote), "destination.ip": true, port: true, sni: sni !== undefined };
+  const closed = typeof fields.closed === "string" ? fields.closed : undefined;
+  const denied = closed?.startsWith("wasm") === true;
+  // What reached the client, or with TLS the upstream, came by the filter.
+  const passed = !denied && (Number(fields.bytes_sent) > 0 || Number(fields.upstream_bytes_sent) > 0);
+  return {
+    request: { ...CONNECTION, peer: principal ? principal.split(",") : undefined, tls: true, sni: sni ?? undefined, direct: direct || "192.0.2.1", remote: (remote && (endpoint(remote)?.address ?? remote)) || "192.0.2.1", local },
+    unknown: (attribute) => (IDENTITY.has(attribute) ? principal === undefined : !isHttp(attribute) && !known[attribute]),
+    shape: ["TCP", principal === undefined, direct === undefined, remote === undefined, sni === undefined].join(),
+    route: undefined,
+    port: local.port,
+    recorded: { allowed: denied ? false : passed ? true : undefined, rule: undefined, named: false, details: denied ? "closed by the filter" : passed ? "let through" : undefined },
+  };
+}
+
 /** Undefined: not logged. Null: logged, and there was none. */
 function reader(fields: Fields): (name: keyof typeof NAMES) => string | null | undefined {
   return (name) => {
@@ -107,13 +130,13 @@ function reader(fields: Fields): (name: keyof typeof NAMES) => string | null | u
 }
 
 function recordedOf(details: string | null | undefined, status: string | null | undefined): Recorded {
-  if (!details) return { allowed: undefined, rule: undefined, details: undefined };
+  if (!details) return { allowed: undefined, rule: undefined, named: false, details: undefined };
   const denied = /^selvedge_authz_denied\[(?:none|(.+)#(\d+))\]$/.exec(details);
-  if (denied) return { allowed: false, rule: denied[1] === undefined ? undefined : { policy: denied[1], rule: Number(denied[2]) }, details };
-  if (details === "selvedge_ambiguous_identity") return { allowed: false, rule: undefined, details };
+  if (denied) return { allowed: false, rule: denied[1] === undefined ? undefined : { policy: denied[1], rule: Number(denied[2]) }, named: true, details };
+  if (details === "selvedge_ambiguous_identity") return { allowed: false, rule: undefined, named: false, details };
   // Whatever an upstream or the router said, authorization had let the request pass.
   const passed = /^(via_upstream|route_not_found|direct_response|upstream_|no_healthy_upstream|response_timeout|downstream_)/.test(details) && status !== "400";
-  return { allowed: passed ? true : undefined, rule: undefined, details };
+  return { allowed: passed ? true : undefined, rule: undefined, named: false, details };
 }
 
 /** The listener that a logged request came to; a message where it can't be told. */

@@ -1,9 +1,10 @@
-/** The authorization module on the Node host, asked about single requests: its answer is the decision, there is no other. */
+/** The authorization module on the Node host, asked about single requests or connections: its answer is the decision, there is no other. */
 import { DRY_RUN } from "../compose/check/authorization.ts";
 import { DIRECT_ADDRESS_KEY, PEER_KEY } from "../compose/emit/listener.ts";
 import { fail } from "../errors.ts";
 import * as cel from "../host/cel.ts";
-import { loadFilterSync, provideCel, type Filter, type Json } from "../host/index.ts";
+import { loadFilterSync, type Filter, type Json } from "../host/index.ts";
+import { provideCel } from "../host/foreign.ts";
 import type { AccessRequest } from "./request.ts";
 
 /** A rule as the module names it. */
@@ -47,6 +48,7 @@ export class AuthzModule {
   readonly #counters: Counter[] = [];
   #known = 0;
   readonly #onTrial: boolean;
+  readonly #connections: boolean;
 
   /**
    * @param code the module, or its path
@@ -54,12 +56,14 @@ export class AuthzModule {
    */
   constructor(code: string | Uint8Array, config: PluginConfig) {
     const text = JSON.stringify(config);
+    this.#connections = config.protocol === "tcp";
     this.#onTrial = text.includes(`"${DRY_RUN}"`);
     this.#filter = loadFilterSync(code, { name: "authz", config: text, logLevel: "error", timeLimitMs: 0 }).requireRunning();
   }
 
   /** @param route name of the route that the request takes; undefined: none */
   decide(request: AccessRequest, route: string | undefined): ModuleDecision {
+    if (this.#connections) return this.#decideConnection(request);
     const { peer, tls } = request;
     const stream = this.#filter.stream({
       source: { address: request.remote, port: 40_000, uriSans: peer ?? [], ...(peer && { subject: "CN=client" }) },
@@ -73,8 +77,27 @@ export class AuthzModule {
     // Without a route the proxy itself answers 404 to what was let pass.
     const details = stream.http.localReply?.details ?? "";
     stream.close();
+    return this.#decided(details.startsWith("selvedge_"), details);
+  }
+
+  #decideConnection({ peer, tls, sni, remote, local, direct, metadata }: AccessRequest): ModuleDecision {
+    const connection = this.#filter.tcp({
+      source: { address: remote, port: 40_000, uriSans: peer ?? [], ...(peer && { subject: "CN=client" }) },
+      destination: local,
+      // With TLS the first byte decides, when all is there; what there is decides, not whether it is there by TLS.
+      tls: { serverName: sni ?? "" },
+      filterState: { [DIRECT_ADDRESS_KEY]: direct, ...(tls && { [PEER_KEY]: peer?.join(",") || "-" }) },
+    });
+    connection.info.metadata = metadata ?? {};
+    connection.data("-");
+    const denied = connection.closedBy !== undefined;
+    connection.close();
+    return this.#decided(denied, "");
+  }
+
+  #decided(denied: boolean, details: string): ModuleDecision {
     const decision = this.#counted();
-    if (!decision || decision.allowed === details.startsWith("selvedge_")) {
+    if (!decision || decision.allowed === denied) {
       fail("module-undecided", `the module gave no decision: ${this.#filter.status.reason ?? (details || "nothing was counted")}`, { fix: "build the modules again: selvedge build" });
     }
     return decision;

@@ -30,7 +30,7 @@ export type Arrival =
   | { kind: "refused"; reason: string; listener: Listener }
   /** Envoy answers by itself, before any filter. */
   | { kind: "redirected"; path: string; listener: Listener }
-  | { kind: "arrived"; listener: Listener; chain: Chain; route: Route | undefined; workload: Workload; request: AccessRequest }
+  | { kind: "arrived"; listener: Listener; chain: Chain; gateway: Gateway; route: Route | undefined; workload: Workload; request: AccessRequest }
   /** The route depends on what isn't known of the request. */
   | { kind: "unknown"; listener: Listener; request: AccessRequest };
 
@@ -41,7 +41,7 @@ export interface Decision extends ModuleDecision {
   stage: Stage;
 }
 
-/** One Gateway: a module of its own decides for all of its listeners. */
+/** One Gateway: a module of its own decides for all of its listeners; or one chain of connections, which has one too. */
 export class Gateway {
   readonly workloads: readonly Workload[];
   /** For requests that take no route, or one that leads nowhere. */
@@ -57,9 +57,11 @@ export class Gateway {
     readonly policies: readonly Policy[],
     readonly rootNamespace: string,
     private readonly makeModule: (config: PluginConfig) => AuthzModule,
+    /** What it decides on: connections of this chain. Undefined: requests. */
+    readonly chain?: Chain,
   ) {
-    const { namespace = name.split("/")[0]!, labels = {}, workloads = [] } = (config ?? {}) as { namespace?: string; labels?: Record<string, string>; workloads?: Workload[] };
-    this.self = { name: undefined, namespace, labels, targets: [], routes: [] };
+    const { namespace = name.split("/")[0]!, labels = {}, targets = [], workloads = [] } = (config ?? {}) as { namespace?: string; labels?: Record<string, string>; targets?: string[]; workloads?: Workload[] };
+    this.self = { name: chain?.tcp?.backends.join(" or "), namespace, labels, targets: chain ? targets : [], routes: [] };
     this.workloads = workloads;
   }
 
@@ -90,7 +92,7 @@ export class Gateway {
       const ids = new Set(first.map(({ id }) => id));
       const policies = (this.config!.policies as unknown as { metadata: { namespace: string; name: string } }[]).filter(({ metadata }) => ids.has(`${metadata.namespace}/${metadata.name}`));
       // A node in a namespace without policies and without labels: only the first stage has any.
-      this.#first = this.makeModule({ ...this.config!, namespace: "selvedge-no-policies", labels: {}, workloads: [], policies: policies as never });
+      this.#first = this.makeModule({ ...this.config!, namespace: "selvedge-no-policies", labels: {}, targets: undefined, ...(!this.chain && { workloads: [] }), policies: policies as never });
     }
     return this.#first.decide(request, route).allowed ? "workload" : "gateway";
   }
@@ -126,7 +128,7 @@ export class EdgeNode {
   }
 
   static of(policies: Policies, options: ComposeOptions): EdgeNode {
-    const { config, plugins, findings } = composeEnvoy(policies, { ...options, readFiles: false, capabilities: { authz: [], canary: [], telemetry: [], edge: [] } });
+    const { config, plugins, findings } = composeEnvoy(policies, { ...options, signing: false, readFiles: false, capabilities: { authz: [], canary: [], telemetry: [], edge: [] } });
     if (!config) throw new SelvedgeError(findings.filter(({ severity }) => severity === "error"));
     const kind: PluginKind = (options.modules ?? "fused") === "fused" ? "edge" : "authz";
     const file = options.modulePaths?.[kind] ?? join(options.moduleDir, `${kind}.wasm`);
@@ -138,21 +140,28 @@ export class EdgeNode {
     };
     const resources = ofKind(policies, "AuthorizationPolicy");
     const listeners = readListeners(config);
-    const names = [...new Set(listeners.map(({ gateway }) => gateway))];
+    const names = [...new Set(listeners.filter(speaksHttp).map(({ gateway }) => gateway))];
     const gateways = names.map((name) => {
       const plugin = plugins.find((each) => each.kind === kind && each.name === `selvedge.${kind}.${name.replace("/", ".")}`);
       const authz = plugin && authzOf(JSON.parse(plugin.json) as PluginConfig, kind);
-      return new Gateway(name, listeners.filter(({ gateway }) => gateway === name), authz, resources, options.rootNamespace ?? "istio-system", make);
+      return new Gateway(name, listeners.filter((listener) => listener.gateway === name && speaksHttp(listener)), authz, resources, options.rootNamespace ?? "istio-system", make);
     });
-    return new EdgeNode(policies.dir, policies, gateways, options.trustDomain ?? "cluster.local", findings);
+    const connections = listeners.flatMap((listener) => listener.chains.flatMap((chain) => {
+      if (!chain.tcp) return [];
+      const plugin = plugins.find((each) => each.tcp && each.name === chain.tcp!.plugin);
+      const alone = (config: PluginConfig): AuthzModule => new AuthzModule(readModule(plugin!.module), config);
+      return [new Gateway(listener.gateway, [listener], plugin && (JSON.parse(plugin.json) as PluginConfig), resources, options.rootNamespace ?? "istio-system", alone, chain)];
+    }));
+    return new EdgeNode(policies.dir, policies, [...gateways, ...connections], options.trustDomain ?? "cluster.local", findings);
   }
 
   get listeners(): Listener[] {
-    return this.gateways.flatMap(({ listeners }) => listeners);
+    return [...new Set(this.gateways.flatMap(({ listeners }) => listeners))];
   }
 
-  gateway(listener: Listener): Gateway {
-    return this.gateways.find(({ name }) => name === listener.gateway)!;
+  /** What decides on this listener's requests, or on the connections of one of its chains. */
+  gateway(listener: Listener, tcp?: Chain): Gateway {
+    return this.gateways.find(({ name, chain }) => name === listener.gateway && chain === tcp)!;
   }
 
   /** Takes a request to its route. @param route one that is known already, from a log */
@@ -160,13 +169,22 @@ export class EdgeNode {
     const chain = chainFor(listener, request.sni);
     if (!chain) return { kind: "refused", reason: `no certificate of ${listener.name} is for the server name ${request.sni ?? "(none)"}`, listener };
     if (chain.clientCertificate && request.peer === undefined) return { kind: "refused", reason: `${listener.name} wants a client certificate, and there is none`, listener };
+    if (chain.tcp) return this.#connected(listener, chain, request);
     const { path, action } = normalizePath(request.path);
     if (action === "reject") return { kind: "refused", reason: "Envoy answers 400 to this path", listener };
     if (action === "redirect") return { kind: "redirected", path, listener };
     const seen: AccessRequest = { ...request, tls: chain.tls, path, ...(!chain.tls && { peer: undefined, sni: undefined }) };
     const route = routeFor(chain, seen, unknown);
     if (route === "unknown") return { kind: "unknown", listener, request: seen };
-    return { kind: "arrived", listener, chain, route, workload: this.gateway(listener).workloadOf(route?.name), request: seen };
+    const gateway = this.gateway(listener);
+    return { kind: "arrived", listener, chain, gateway, route, workload: gateway.workloadOf(route?.name), request: seen };
+  }
+
+  #connected(listener: Listener, chain: Chain, request: AccessRequest): Arrival {
+    if (chain.tcp!.backends.length === 0) return { kind: "refused", reason: `no TCPRoute is on ${listener.name}: it closes every connection`, listener };
+    const gateway = this.gateway(listener, chain);
+    const seen: AccessRequest = { ...request, ...CONNECTION, tls: chain.tls, ...(!chain.tls && { peer: undefined, sni: undefined }) };
+    return { kind: "arrived", listener, chain, gateway, route: undefined, workload: gateway.self, request: seen };
   }
 
   /** Where the rule that decided is written. */
@@ -188,6 +206,11 @@ export class EdgeNode {
     for (const gateway of this.gateways) gateway.close();
   }
 }
+
+/** What a connection has of a request: nothing. */
+export const CONNECTION = { method: "", host: "", path: "", headers: [] as [string, string][], claims: undefined, connection: true as const };
+
+const speaksHttp = ({ chains }: Listener): boolean => chains.some(({ tcp }) => tcp === undefined);
 
 function authzOf(config: PluginConfig, kind: PluginKind): PluginConfig | undefined {
   if (kind === "authz") return config;

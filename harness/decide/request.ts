@@ -1,4 +1,4 @@
-/** One request as authorization sees it, and the ways in which people write its parts. */
+/** One request, or connection, as authorization sees it, and the ways in which people write its parts. */
 import type { Json } from "../host/index.ts";
 
 export interface AccessRequest {
@@ -21,6 +21,10 @@ export interface AccessRequest {
   local: { address: string; port: number };
   /** Claims of a JWT that Envoy verified. */
   claims: Record<string, Json> | undefined;
+  /** A connection of a TCP or TLS listener: method, host and path are empty. */
+  connection?: true;
+  /** What other filters left, by their names. */
+  metadata?: Record<string, Json>;
 }
 
 export const ANONYMOUS = "anonymous";

@@ -19,7 +19,17 @@ export interface Chain {
   tls: boolean;
   /** Without a certificate there is no connection. */
   clientCertificate: boolean;
+  /** Of requests; none where there are only connections. */
   hosts: VirtualHost[];
+  /** What becomes of connections. */
+  tcp?: TcpChain;
+}
+
+export interface TcpChain {
+  /** Name of the plugin that decides; undefined: no policy concerns it. */
+  plugin: string | undefined;
+  /** `<namespace>/<name>` of its Backends; none: it closes every connection. */
+  backends: string[];
 }
 
 export interface VirtualHost {
@@ -59,7 +69,7 @@ export function readListeners(config: Config): Listener[] {
   const { listeners = [] } = (config.static_resources ?? {}) as { listeners?: Config[] };
   return listeners.flatMap((listener) => {
     const name = String(listener.name);
-    const chains = list(listener.filter_chains).flatMap((chain) => readChain(chain) ?? []);
+    const chains = list(listener.filter_chains).map(readChain);
     if (chains.length === 0) return [];
     const addresses = [listener.address, ...list(listener.additional_addresses).map((each) => each.address)].map((each) => (each as Config).socket_address as Config);
     return [{ name, gateway: name.split("/").slice(0, 2).join("/"), addresses: addresses.map((each) => String(each.address)), port: Number(addresses[0]!.port_value), chains }];
@@ -68,17 +78,17 @@ export function readListeners(config: Config): Listener[] {
 
 const list = (value: Json | undefined): Config[] => (Array.isArray(value) ? (value as Config[]) : []);
 
-function readChain(chain: Config): Chain | undefined {
+function readChain(chain: Config): Chain {
   const configs = list(chain.filters).map((filter) => filter.typed_config as Config);
   const routes = configs.find((each) => each.route_config !== undefined)?.route_config as Config | undefined;
-  if (!routes) return undefined;
   const tls = (chain.transport_socket as Config | undefined)?.typed_config as Config | undefined;
   const names = (chain.filter_chain_match as Config | undefined)?.server_names;
   return {
     serverNames: Array.isArray(names) ? names.map(String) : [],
     tls: tls !== undefined,
     clientCertificate: tls?.require_client_certificate === true,
-    hosts: list(routes.virtual_hosts).map((host) => ({
+    ...(!routes && { tcp: readTcp(configs) }),
+    hosts: list(routes?.virtual_hosts).map((host) => ({
       domains: (host.domains as Json[]).map(String),
       routes: list(host.routes).map((route) => ({
         name: String(route.name),
@@ -87,6 +97,15 @@ function readChain(chain: Config): Chain | undefined {
       })),
     })),
   };
+}
+
+function readTcp(configs: readonly Config[]): TcpChain {
+  const type = (name: string) => configs.find((each) => String(each["@type"]).endsWith(`.${name}`));
+  const proxy = type("TcpProxy");
+  const weighted = list((proxy?.weighted_clusters as Config | undefined)?.clusters).map(({ name }) => String(name));
+  const clusters = proxy === undefined ? [] : proxy.cluster !== undefined ? [String(proxy.cluster)] : weighted;
+  const plugin = (type("Wasm")?.config as Config | undefined)?.name;
+  return { plugin: plugin === undefined ? undefined : String(plugin), backends: clusters.map((name) => name.replace(/^tcp\//, "")) };
 }
 
 /** The filter chain for a server name; undefined: Envoy closes the connection. */

@@ -3,11 +3,8 @@
  * come to the same, the decision doesn't depend on those attributes, and needn't be guessed.
  */
 import type { AuthorizationRule, AuthorizationSpec } from "../compose/schema/authorization.ts";
-import { allConditions, conditionsOf, rulesOf, type Attribute, type Condition } from "./conditions.ts";
+import { allConditions, conditionsOf, NEVER, rulesOf, type Attribute, type Condition } from "./conditions.ts";
 import type { Policy } from "./node.ts";
-
-/** Never sent by anyone: rules keep their index, so that the names of the others stay. */
-const NEVER: AuthorizationRule = { when: [{ key: "request.headers[x-selvedge-never]", values: ["never"] }] };
 
 /** What the enforced and trial rules of these policies look at. */
 export function attributesOf(policies: readonly Policy[]): Set<Attribute> {
@@ -28,7 +25,7 @@ function favouredRule(rule: AuthorizationRule, { from, to, when }: ReturnType<ty
   if (!holds) {
     const sources = rule.from?.filter((_, index) => !from[index]!.some(isOpen));
     const operations = rule.to?.filter((_, index) => !to[index]!.some(isOpen));
-    if (when.some(isOpen) || sources?.length === 0 || operations?.length === 0) return NEVER;
+    if (when.some(isOpen) || sources?.length === 0 || operations?.length === 0) return NEVER; // rules keep their index, so that the names of the others stay
     return { ...rule, ...(sources && { from: sources }), ...(operations && { to: operations }) };
   }
   const result: AuthorizationRule = {};

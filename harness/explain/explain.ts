@@ -1,7 +1,7 @@
-/** Why a request is allowed or denied: the module's decision, and the places in the policies that it comes from. */
+/** Why a request or a connection is allowed or denied: the module's decision, and the places in the policies that it comes from. */
 import type { Position } from "../errors.ts";
 import { DRY_RUN } from "../compose/check/authorization.ts";
-import { conditionsOf, type Condition } from "../decide/conditions.ts";
+import { allConditions, conditionsOf, isHttp, type Condition } from "../decide/conditions.ts";
 import type { RuleName } from "../decide/module.ts";
 import type { Arrival, EdgeNode, Gateway, Policy, Stage, Workload } from "../decide/node.ts";
 import { Probes } from "../decide/probes.ts";
@@ -24,7 +24,9 @@ export interface Explanation {
   verdict: Verdict;
   /** One sentence. */
   reason: string;
-  request: { principal: string; method: string; host: string; path: string };
+  /** Undefined: it is a connection. */
+  request: { principal: string; method: string; host: string; path: string } | undefined;
+  connection: { principal: string; source: string; destination: string; sni: string | undefined } | undefined;
   listener: string;
   route: string | undefined;
   /** `<namespace>/<workload>`; undefined: no workload's route. */
@@ -49,28 +51,30 @@ export interface ExplainOptions {
 
 export function explain(node: EdgeNode, arrival: Exclude<Arrival, { kind: "unknown" }>, request: AccessRequest, options: ExplainOptions = {}): Explanation {
   const { listener } = arrival;
-  const asked = { principal: peerText(request.peer), method: request.method, host: request.host, path: splitPath(request.path).path };
-  const empty = { request: asked, listener: listener.name, route: undefined, workload: undefined, stage: "connection" as const, by: undefined, policies: [], nearest: [], dryRun: undefined, assumed: [] };
+  const principal = peerText(request.peer);
+  const asked = (path: string): Pick<Explanation, "request" | "connection"> => request.connection
+    ? { request: undefined, connection: { principal, source: request.remote, destination: endpointText(request.local), sni: request.sni } }
+    : { request: { principal, method: request.method, host: request.host, path: splitPath(path).path }, connection: undefined };
+  const empty = { ...asked(request.path), listener: listener.name, route: undefined, workload: undefined, stage: "connection" as const, by: undefined, policies: [], nearest: [], dryRun: undefined, assumed: [] };
   if (arrival.kind === "refused") return { ...empty, verdict: "refuse", reason: `refused before any policy is asked: ${arrival.reason}` };
   if (arrival.kind === "redirected") {
     return { ...empty, verdict: "redirect", reason: `the path has escaped slashes: Envoy answers 307 with ${splitPath(arrival.path).path}, before any policy is asked` };
   }
-  const gateway = node.gateway(listener);
-  const { workload, route } = arrival;
+  const { workload, route, gateway } = arrival;
   const seen = arrival.request;
   const decision = gateway.decide(seen, route?.name);
   const applying = gateway.applying(workload, decision.stage);
   const enforced = applying.filter((policy) => !isDryRun(policy) && decides(policy));
   const missed = !decision.allowed && decision.rule === undefined && !decision.ambiguous;
   const allows = enforced.filter((policy) => policy.spec.action !== "DENY");
-  const named = [decision.rule, decision.dryRun?.rule].flatMap((rule) => (rule && node.policy(rule.policy) ? [conditionsOf(node.policy(rule.policy)!, rule.rule)] : []));
-  const conditions = [...(missed ? conditionsOfPolicies(allows) : []), ...named.flatMap(({ from, to, when }) => [...from.flat(), ...to.flat(), ...when])];
+  const named = [decision.rule, decision.dryRun?.rule].flatMap((rule) => (rule && node.policy(rule.policy) ? [conditionsOf(node.policy(rule.policy)!, rule.rule, seen.connection)] : []));
+  const conditions = [...(missed ? conditionsOfPolicies(allows, seen.connection) : []), ...named.flatMap(({ from, to, when }) => [...from.flat(), ...to.flat(), ...when])];
   const holds = conditions.length > 0 ? probe(gateway, conditions, seen) : () => false;
   const decidedBy = (rule: RuleName | undefined): DecidingRule | undefined => rule && deciding(node, rule, seen, holds);
   return {
     verdict: decision.allowed ? "allow" : "deny",
-    reason: reasonFor(decision, workload, enforced, route === undefined) + (decision.allowed ? handedOver(applying) : ""),
-    request: { ...asked, path: splitPath(seen.path).path },
+    reason: reasonFor(decision, workload, enforced, route === undefined && !seen.connection) + (seen.connection ? withoutHttp(node, decision.rule) : decision.allowed ? handedOver(applying) : ""),
+    ...asked(seen.path),
     listener: listener.name,
     route: route?.name,
     workload: workload.name,
@@ -96,7 +100,7 @@ function deciding(node: EdgeNode, { policy: id, rule }: RuleName, request: Acces
   const policy = node.policy(id);
   const name = `${id}#${rule}`;
   if (!policy) return { name, action: "ALLOW", where: undefined, conditions: [] };
-  const { held } = standing(conditionsOf(policy, rule), holds);
+  const { held } = standing(conditionsOf(policy, rule, request.connection), holds);
   return {
     name,
     action: policy.spec.action === "DENY" ? "DENY" : "ALLOW",
@@ -125,6 +129,16 @@ function handedOver(applying: readonly Policy[]): string {
   const custom = applying.filter(({ spec }) => spec.action === "CUSTOM");
   return custom.length === 0 ? "" : `; then provider ${custom[0]!.spec.provider!.name} decides, if a rule of ${custom.map(({ id }) => id).join(" or ")} (CUSTOM) matches`;
 }
+
+/** As in Istio, a DENY rule goes on without what connections don't have. */
+function withoutHttp(node: EdgeNode, rule: RuleName | undefined): string {
+  const policy = rule && node.policy(rule.policy);
+  if (!policy || policy.spec.action !== "DENY") return "";
+  const fields = [...new Set(allConditions(conditionsOf(policy, rule.rule)).filter(({ attribute }) => isHttp(attribute)).map(({ field }) => field))];
+  return fields.length === 0 ? "" : `: a connection has no ${fields.join(", ")}, so that the rule holds without ${fields.length === 1 ? "it" : "them"}`;
+}
+
+const endpointText = ({ address, port }: { address: string; port: number }): string => (address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`);
 
 /** Only what some policy here looks at is worth a word. */
 function assumptions(assumed: Record<string, string>, policies: readonly Policy[]): string[] {

@@ -1,10 +1,11 @@
 /** What a request has where a condition looks, in words. */
 import { peerText, splitPath, type AccessRequest } from "../decide/request.ts";
-import type { Attribute } from "../decide/conditions.ts";
+import { isHttp, type Attribute } from "../decide/conditions.ts";
 
 const quoted = (text: string): string => JSON.stringify(text);
 
 export function foundFor(attribute: Attribute, request: AccessRequest): string {
+  if (request.connection && isHttp(attribute)) return "nothing: connections have none";
   switch (attribute) {
     case "principal":
       return request.peer?.length ? quoted(peerText(request.peer)) : peerText(request.peer);

@@ -29,7 +29,7 @@ export function lineAt(place: string): { text: string; line: number } {
 
 /** @throws SelvedgeError `log-line` where the line doesn't say what is needed */
 export function askedAgain(node: EdgeNode, text: string, line: number, file: string): AskedAgain {
-  const refuse = (message: string): never => fail("log-line", message, { where: { file, line }, expected: "a JSON line with method, authority, path, principal, peer, local, route" });
+  const refuse = (message: string): never => fail("log-line", message, { where: { file, line }, expected: "a JSON line with method, authority, path, principal, peer, local, route; of a connection, with protocol TCP, principal, peer, remote, local, sni" });
   const logged = readLogLine(text);
   if (typeof logged === "string") return refuse(logged);
   const listener = listenerOf(node, logged);
@@ -38,9 +38,8 @@ export function askedAgain(node: EdgeNode, text: string, line: number, file: str
   const local = logged.port === undefined ? { ...request.local, port: listener.port } : request.local;
   const arrival = node.arrive(listener, { ...request, local }, unknownToRoutes(logged));
   if (arrival.kind === "unknown") return refuse("the route depends on headers or a query that the log doesn't have");
-  const gateway = node.gateway(listener);
-  const policies = arrival.kind === "arrived" ? [...gateway.applying(arrival.workload, "workload"), ...gateway.applying(arrival.workload, "gateway")] : [];
-  const open = new Set(conditionsOfPolicies(policies).flatMap(({ attribute }) => (logged.unknown(attribute) ? [attribute] : [])));
+  const policies = arrival.kind === "arrived" ? [...arrival.gateway.applying(arrival.workload, "workload"), ...arrival.gateway.applying(arrival.workload, "gateway")] : [];
+  const open = new Set(conditionsOfPolicies(policies, request.connection).flatMap(({ attribute }) => (logged.unknown(attribute) ? [attribute] : [])));
   return { arrival, request, recorded: logged.recorded, line, assumed: Object.fromEntries([...open].map((attribute) => [attribute, `${attribute} isn't in the log: taken as absent`])) };
 }
 
@@ -48,6 +47,6 @@ export function askedAgain(node: EdgeNode, text: string, line: number, file: str
 export function agrees(recorded: Recorded, verdict: string, by: string | undefined): boolean | undefined {
   if (recorded.allowed === undefined) return undefined;
   if (recorded.allowed !== (verdict === "allow")) return false;
-  if (recorded.allowed) return true;
-  return recorded.details === "selvedge_ambiguous_identity" || (recorded.rule ? `${recorded.rule.policy}#${recorded.rule.rule}` : undefined) === by;
+  if (recorded.allowed || !recorded.named) return true;
+  return (recorded.rule ? `${recorded.rule.policy}#${recorded.rule.rule}` : undefined) === by;
 }

@@ -30,12 +30,13 @@ interface Standing {
   failed: Condition[];
 }
 
-export function rulesOfPolicies(policies: readonly Policy[]): RuleConditions[] {
-  return policies.flatMap(rulesOf);
+/** @param connection as the rules stand to connections */
+export function rulesOfPolicies(policies: readonly Policy[], connection = false): RuleConditions[] {
+  return policies.flatMap((policy) => rulesOf(policy, connection));
 }
 
-export function conditionsOfPolicies(policies: readonly Policy[]): Condition[] {
-  return rulesOfPolicies(policies).flatMap(allConditions);
+export function conditionsOfPolicies(policies: readonly Policy[], connection = false): Condition[] {
+  return rulesOfPolicies(policies, connection).flatMap(allConditions);
 }
 
 /**
@@ -43,7 +44,7 @@ export function conditionsOfPolicies(policies: readonly Policy[]): Condition[] {
  * is fulfilled are named only where there are no others.
  */
 export function nearestRules(policies: readonly Policy[], request: AccessRequest, holds: (condition: Condition) => boolean, most: number): NearRule[] {
-  const all = rulesOfPolicies(policies)
+  const all = rulesOfPolicies(policies, request.connection)
     .map((rule) => standing(rule, holds))
     .map((each) => ({ ...each, part: each.held.length / (each.held.length + each.failed.length || 1) }));
   const near = all.filter(({ held }) => held.length > 0);

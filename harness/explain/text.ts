@@ -19,12 +19,12 @@ export function place(where: Position): string {
 const WORDS = { allow: "ALLOWED", deny: "DENIED", refuse: "REFUSED", redirect: "REDIRECTED" } as const;
 
 export function explanationText(explanation: Explanation, paint: Paint): string {
-  const { verdict, reason, request, listener, route, workload, stage, by, policies, nearest, dryRun, assumed } = explanation;
+  const { verdict, reason, request, connection, listener, route, workload, stage, by, policies, nearest, dryRun, assumed } = explanation;
   const color = verdict === "allow" ? paint.green : paint.red;
   const lines = [
-    `${color(paint.bold(WORDS[verdict]))}  ${request.principal}  ${request.method} ${request.host} ${request.path}`,
+    `${color(paint.bold(WORDS[verdict]))}  ${request ? `${request.principal}  ${request.method} ${request.host} ${request.path}` : connectionText(connection!)}`,
     `  ${reason}`,
-    `  ${paint.dim("listener")} ${listener}   ${paint.dim("route")} ${route ?? "none"}   ${paint.dim("workload")} ${workload ?? "none"}   ${paint.dim("stage")} ${stage}`,
+    `  ${paint.dim("listener")} ${listener}   ${request ? `${paint.dim("route")} ${route ?? "none"}   ` : ""}${paint.dim(request ? "workload" : "backend")} ${workload ?? "none"}   ${paint.dim("stage")} ${stage}`,
   ];
   if (by) lines.push("", ...ruleLines(by, "by", paint));
   if (nearest.length > 0) {
@@ -47,6 +47,10 @@ export function explanationText(explanation: Explanation, paint: Paint): string 
   }
   if (assumed.length > 0) lines.push("", `  ${paint.yellow("assumed")}: ${assumed.join("; ")}`);
   return lines.join("\n");
+}
+
+function connectionText({ principal, source, destination, sni }: NonNullable<Explanation["connection"]>): string {
+  return `${principal}  connection from ${source} to ${destination}${sni === undefined ? "" : ` as ${sni}`}`;
 }
 
 function ruleLines({ name, action, where, conditions }: DecidingRule, word: string, paint: Paint): string[] {

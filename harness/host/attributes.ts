@@ -21,7 +21,7 @@ const VALID_HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z:]+$/;
 
 function headersValue(map: HeaderMap | undefined): MapValue {
   const joined = (name: string): Value | undefined => {
-    const values = map?.getAll(name.toLowerCase()) ?? [];
+    const values = map?.getAll(name) ?? [];
     return values.length === 0 ? undefined : stringOf(values.join(","));
   };
   return {

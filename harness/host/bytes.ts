@@ -15,6 +15,11 @@ export function fromByteString(bytes: string): string {
   return NOT_ASCII.test(bytes) ? Buffer.from(bytes, "latin1").toString("utf8") : bytes;
 }
 
+/** A byte string in lower case, as header names are: ASCII letters only, unlike `toLowerCase`, which would change bytes of UTF-8. */
+export function lowerCase(bytes: string): string {
+  return NOT_ASCII.test(bytes) ? bytes.replace(/[A-Z]+/g, (upper) => upper.toLowerCase()) : bytes.toLowerCase();
+}
+
 /** The bytes of a byte string. */
 export function byteStringToBytes(bytes: string): Uint8Array {
   return Buffer.from(bytes, "latin1");

@@ -5,7 +5,7 @@ import { mapFromFlat } from "./headers.ts";
 import type { HostCalls } from "./imports.ts";
 import type { RootContext } from "./root-context.ts";
 import { Status } from "./types.ts";
-import type { HttpAnswer, HttpCall } from "./upstreams.ts";
+import type { DnsAnswer, HttpAnswer, HttpCall } from "./upstreams.ts";
 import type { Vm } from "./vm.ts";
 
 const CALL_ID_STEP = 4;
@@ -116,12 +116,6 @@ function deliver(root: RootContext, token: number, answer: HttpAnswer): void {
     trailers: given.trailers === undefined ? undefined : HeaderMap.from(given.trailers, "responseTrailers"),
     body: new FixedBuffer(toBytes(given.body ?? "")),
   });
-}
-
-/** A resolved address and its time to live in seconds. */
-export interface DnsAnswer {
-  address: string;
-  ttl: number;
 }
 
 function encodeDns(answers: readonly DnsAnswer[]): Uint8Array {

@@ -7,7 +7,7 @@ import { originOf } from "./cel-values.ts";
 export const HAS = "@has";
 
 /** Where the library differs from cel-cpp as Envoy 1.40 has it. */
-export const environment = celEnv({
+export const environment: ReturnType<typeof celEnv> = celEnv({
   funcs: [
     celFunc(HAS, [CelScalar.DYN, CelScalar.STRING], CelScalar.BOOL, hasField),
     celFunc("string", [CelScalar.DOUBLE], CelScalar.STRING, doubleText),

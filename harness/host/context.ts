@@ -78,6 +78,9 @@ export class Context {
     return undefined;
   }
 
+  /** Before a map is changed. */
+  editing(_type: number, _map: HeaderMap): void {}
+
   /** True while on_log runs: missing maps then read as "not found". */
   get logging(): boolean {
     return false;

@@ -152,7 +152,7 @@ function answerLater(stream: Stream, host: Filter["host"], upstream: ExchangeUps
 function outcome(stream: Stream, elapsedMs: number): ExchangeOutcome {
   const { http } = stream;
   const { downstream } = http;
-  const action = http.resetBy !== undefined ? "reset" : http.localReply !== undefined ? "localReply" : downstream.complete ? "response" : "paused";
+  const action = http.resetBy !== undefined ? "reset" : !downstream.complete ? "paused" : http.localReply !== undefined ? "localReply" : "response";
   const status = downstream.headers?.get(":status");
   return {
     action,

@@ -10,14 +10,14 @@ import { runExchange, type ExchangeOptions, type ExchangeOutcome, type ExchangeR
 import { Host, type HostOptions } from "./host.ts";
 import { WasmModule } from "./module.ts";
 import { Plugin, type ListenerInfo } from "./plugin.ts";
-import { PluginConfig, type Rejection, type ReloadStats } from "./plugin-config.ts";
+import { PluginConfig, type Rejection } from "./plugin-config.ts";
 import type { Json } from "./proto.ts";
 import { MetricsView } from "./stats.ts";
 import { Stream, type StreamOptions } from "./stream.ts";
 import { TcpConnection, type TcpInit } from "./tcp.ts";
 import { FakeClock, type Clock } from "./time.ts";
 import type { Trap } from "./trap.ts";
-import type { FailurePolicy, LogEntry } from "./types.ts";
+import type { FailurePolicy, LogEntry, ReloadStats } from "./types.ts";
 
 export interface FilterOptions extends Omit<HostOptions<Clock>, "clock"> {
   /** Plugin configuration: text or bytes as they are, an object as JSON. Default: none. */
@@ -47,7 +47,7 @@ export interface FilterOptions extends Omit<HostOptions<Clock>, "clock"> {
   memoryLimitBytes?: number;
   /** Listener direction and metadata for properties. */
   listener?: Partial<ListenerInfo>;
-  /** Where traps are looked up; unless given, in the source map next to the module's file, where it is one. */
+  /** Where traps are looked up; unless given, in the source map next to the module's file, where it is one. @internal */
   symbols?: Symbols;
   /** The proxy to load into; a new one with the other options unless given. */
   host?: Host<Clock>;
@@ -133,10 +133,12 @@ function makeFilter(code: Uint8Array, file: string | undefined, options: FilterO
 
 /** A loaded filter. Everything it does happens on its host. */
 export class Filter {
+  /** @internal */
   readonly pluginConfig: PluginConfig;
   readonly host: Host<Clock>;
   readonly metrics: MetricsView;
 
+  /** @internal */
   constructor(config: PluginConfig) {
     this.pluginConfig = config;
     this.host = config.host;
@@ -205,6 +207,12 @@ export class Filter {
   tick(ms: number): void {
     if (!(this.host.clock instanceof FakeClock)) fail("host-clock", "only a fake clock can be moved", { fix: "load the filter without `clock`, or with a FakeClock" });
     this.host.clock.advance(ms);
+  }
+
+  /** Fault: the wall clock jumps by so many milliseconds, either way, as when the machine's clock is set; no timer moves. */
+  stepClock(ms: number): void {
+    if (!(this.host.clock instanceof FakeClock)) fail("host-clock", "only a fake clock can be set", { fix: "load the filter without `clock`, or with a FakeClock" });
+    this.host.clock.step(ms);
   }
 
   /** Causes trouble on purpose; see `Fault`. */

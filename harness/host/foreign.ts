@@ -4,12 +4,10 @@ import { signWith, verifyWith } from "./crypto.ts";
 import type { HostCalls } from "./imports.ts";
 import { parseProto, protoBytes, protoNumber, protoText } from "./proto.ts";
 import type { StatePrototype } from "./context.ts";
-import { Status, type StatusCode } from "./types.ts";
+import { Status, type ForeignResult } from "./types.ts";
 import type { Vm } from "./vm.ts";
 
-/** What a foreign function gives back: a status, or bytes (which mean Ok). */
-export type ForeignResult = StatusCode | Uint8Array;
-export type ForeignFunction = (argument: Uint8Array, vm: Vm) => ForeignResult;
+type BuiltIn = (argument: Uint8Array, vm: Vm) => ForeignResult;
 
 const SPANS: readonly StatePrototype["span"][] = ["filterChain", "request", "connection"];
 const TYPES: readonly StatePrototype["type"][] = ["bytes", "string", "flatbuffers", "protobuf"];
@@ -22,7 +20,7 @@ const STATE_FACTORIES: ReadonlySet<string> = new Set([
 ]);
 
 /** Envoy's own foreign functions. */
-const BUILT_IN: Readonly<Record<string, ForeignFunction>> = {
+const BUILT_IN: Readonly<Record<string, BuiltIn>> = {
   compress: (argument) => deflateSync(argument),
   uncompress: (argument) => {
     try {
@@ -92,7 +90,8 @@ export function foreignCalls(vm: Vm): HostCalls {
       if (name === undefined) return Status.InvalidMemoryAccess;
       const argument = vm.memory.copy(argumentAt, argumentSize);
       if (argument === undefined) return Status.InvalidMemoryAccess;
-      const call = vm.host.foreignFunctions[name] ?? (Object.hasOwn(BUILT_IN, name) ? BUILT_IN[name] : undefined);
+      const own = vm.host.foreignFunctions;
+      const call: BuiltIn | undefined = Object.hasOwn(own, name) ? own[name] : Object.hasOwn(BUILT_IN, name) ? BUILT_IN[name] : undefined;
       if (call === undefined) return Status.NotFound;
       const result = call(argument, vm);
       const data = typeof result === "number" ? undefined : result;

@@ -1,4 +1,4 @@
-import { fromByteString, toByteString } from "./bytes.ts";
+import { fromByteString, lowerCase, toByteString } from "./bytes.ts";
 import { INLINE_REQUEST, INLINE_RESPONSE, INLINE_RESPONSE_TRAILERS } from "./inline-headers.ts";
 import type { HeadersInit } from "./types.ts";
 
@@ -71,7 +71,7 @@ export class HeaderMap {
   }
 
   private key(name: string): string {
-    const lower = name.toLowerCase();
+    const lower = lowerCase(name);
     return lower === "host" && this.kind === "request" ? ":authority" : lower;
   }
 

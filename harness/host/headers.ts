@@ -20,6 +20,7 @@ export function headerCalls(vm: Vm): HostCalls {
       if (key === undefined || value === undefined) return Status.InvalidMemoryAccess;
       const map = vm.context.writableMap(type);
       if (map === undefined) return Status.BadArgument;
+      vm.context.editing(type, map);
       put(map, key, value);
       return Status.Ok;
     };
@@ -32,7 +33,7 @@ export function headerCalls(vm: Vm): HostCalls {
       if (key === undefined) return Status.InvalidMemoryAccess;
       const map = context.readableMap(type);
       // Only the first value of a repeated name: Envoy's known weakness, kept.
-      const value = map?.get(key) ?? map?.get(key.toLowerCase());
+      const value = map?.get(key);
       if (value === undefined) {
         if (map === undefined && !context.logging) return Status.BadArgument;
         if (vm.module.abi !== "0.1.0") return Status.NotFound;
@@ -70,6 +71,7 @@ export function headerCalls(vm: Vm): HostCalls {
       if (key === undefined) return Status.InvalidMemoryAccess;
       const map = vm.context.writableMap(type);
       if (map === undefined) return Status.BadArgument;
+      vm.context.editing(type, map);
       map.remove(key);
       return Status.Ok;
     },
@@ -81,6 +83,7 @@ export function headerCalls(vm: Vm): HostCalls {
       const map = vm.context.writableMap(type);
       if (map === undefined) return Status.BadArgument;
       const flat = vm.pairs("proxy_set_header_map_pairs", data);
+      vm.context.editing(type, map);
       map.clear();
       for (let i = 0; i < flat.length; i += 2) map.add(flat[i]!, flat[i + 1]!);
       return Status.Ok;

@@ -1,8 +1,6 @@
 import { createHash } from "node:crypto";
 import { fail } from "../errors.ts";
-import type { DnsAnswer } from "./callouts.ts";
 import { Faults } from "./faults.ts";
-import type { ForeignFunction } from "./foreign.ts";
 import type { WasmModule } from "./module.ts";
 import type { NodeInfo } from "./node.ts";
 import type { Plugin } from "./plugin.ts";
@@ -11,8 +9,8 @@ import { SharedData } from "./shared-data.ts";
 import { StatsStore } from "./stats.ts";
 import { Thread } from "./thread.ts";
 import { FakeClock, seededRandom, type Clock, type RandomSource } from "./time.ts";
-import { LOG_LEVELS, type LogEntry, type LogLevel } from "./types.ts";
-import { upstreamOf, type GrpcCall, type HttpAnswer, type HttpCall, type Upstream, type UpstreamInit } from "./upstreams.ts";
+import { LOG_LEVELS, type ForeignFunction, type LogEntry, type LogLevel } from "./types.ts";
+import { upstreamOf, type DnsAnswer, type GrpcCall, type HttpAnswer, type HttpCall, type Upstream, type UpstreamInit } from "./upstreams.ts";
 import type { Vm, VmSettings } from "./vm.ts";
 
 export interface HostOptions<C extends Clock = FakeClock> {
@@ -35,7 +33,7 @@ export interface HostOptions<C extends Clock = FakeClock> {
   topology?: "worker" | "envoy";
   /** The proxy's identity for `xds.node`. */
   node?: NodeInfo;
-  /** Called with the exports of every VM that is made, before any of them is called. */
+  /** Called with the exports of every VM that is made, before any of them is called. @internal */
   onInstance?: (exports: WebAssembly.Exports, module: WasmModule) => void;
   /** Clusters that callouts can reach, by name; every other cluster is unknown. */
   clusters?: Readonly<Record<string, UpstreamInit>>;
@@ -62,14 +60,18 @@ export interface HostOptions<C extends Clock = FakeClock> {
 export class Host<C extends Clock = Clock> {
   readonly clock: C;
   readonly random: RandomSource;
+  /** @internal */
   readonly logLevelNumber: number;
   readonly topology: "worker" | "envoy";
   /** Main thread first when there is one, then the workers. */
   readonly threads: readonly Thread[];
   readonly workers: readonly Thread[];
   readonly node: NodeInfo;
+  /** @internal */
   readonly stats = new StatsStore();
+  /** @internal */
   readonly sharedData = new SharedData();
+  /** @internal */
   readonly queues = new SharedQueues();
   readonly logs: LogEntry[] = [];
   readonly httpCalls: HttpCall[] = [];
@@ -77,7 +79,9 @@ export class Host<C extends Clock = Clock> {
   readonly foreignFunctions: Readonly<Record<string, ForeignFunction>>;
   /** VMs made so far, and those that live. */
   readonly vmCounts = { created: 0, active: 0 };
+  /** @internal */
   nextDnsToken = 1;
+  /** @internal */
   nextConnectionId = 0;
   private readonly options: HostOptions<C>;
   private readonly clusters: Map<string, Upstream>;
@@ -109,15 +113,17 @@ export class Host<C extends Clock = Clock> {
     this.clusters.set(name, upstreamOf(upstream));
   }
 
+  /** @internal */
   cluster(name: string): Upstream | undefined {
     return this.clusters.get(name);
   }
 
+  /** @internal */
   dns(name: string): readonly DnsAnswer[] | undefined {
     return this.options.dns?.[name];
   }
 
-  /** Keeps a log line. */
+  /** Keeps a log line. @internal */
   log(level: LogLevel, message: string, plugin: Plugin | undefined, thread: string, from: LogEntry["from"]): void {
     const entry: LogEntry = { level, message, plugin: plugin?.name ?? "", thread, from, timeMs: Number(this.clock.wallNs() / 1_000_000n) };
     this.logs.push(entry);
@@ -126,22 +132,22 @@ export class Host<C extends Clock = Clock> {
     this.options.onLog?.(entry);
   }
 
-  /** The newest error or critical line that a module wrote. */
+  /** The newest error or critical line that a module wrote. @internal */
   lastComplaint(plugin: Plugin): string | undefined {
     return this.logs.findLast((entry) => entry.from === "wasm" && entry.plugin === plugin.name && (entry.level === "critical" || entry.level === "error"))?.message;
   }
 
-  /** A VM was made of a module. */
+  /** A VM was made of a module. @internal */
   instantiated(exports: WebAssembly.Exports, module: WasmModule): void {
     this.options.onInstance?.(exports, module);
   }
 
-  /** Runs a task soon, after what runs now: Envoy's `dispatcher.post`. */
+  /** Runs a task soon, after what runs now: Envoy's `dispatcher.post`. @internal */
   post(task: () => void): void {
     this.clock.after(0, task);
   }
 
-  /** One step of the proxy. The outermost one runs, when it is done, what it posted. */
+  /** One step of the proxy. The outermost one runs, when it is done, what it posted. @internal */
   step<T>(op: () => T): T {
     if (this.depth > 0) return op();
     this.depth++;
@@ -157,24 +163,26 @@ export class Host<C extends Clock = Clock> {
 
   // --- VMs -----------------------------------------------------------------------------------------------------
 
+  /** @internal */
   vmKey(module: WasmModule, settings: VmSettings): string {
     return createHash("sha256").update(settings.vmId).update("||").update(settings.vmConfig).update("||").update(module.sha256).digest("hex");
   }
 
-  /** The base VM of a key, made once. */
+  /** The base VM of a key, made once. @internal */
   baseVm(key: string, make: () => Vm): Vm {
     let vm = this.baseVms.get(key);
     if (vm === undefined) this.baseVms.set(key, (vm = make()));
     return vm;
   }
 
+  /** @internal */
   vmCreated(vm: Vm): void {
     this.vmCounts.created++;
     this.vmCounts.active++;
     this.vmIds.set(vm.settings.vmId, (this.vmIds.get(vm.settings.vmId) ?? 0) + 1);
   }
 
-  /** A VM is dropped; with the last one of its vm_id goes that id's shared data. */
+  /** A VM is dropped; with the last one of its vm_id goes that id's shared data. @internal */
   vmGone(vm: Vm): void {
     this.vmCounts.active--;
     const left = (this.vmIds.get(vm.settings.vmId) ?? 1) - 1;
@@ -187,7 +195,7 @@ export class Host<C extends Clock = Clock> {
     this.queues.deleteByVmId(vm.settings.vmId);
   }
 
-  /** The canary VM is dropped without a word: its ticks and callouts end. */
+  /** The canary VM is dropped without a word: its ticks and callouts end. @internal */
   forgetCallbacksOf(vm: Vm): void {
     for (const root of vm.roots.values()) {
       root.setTickPeriod(0);
@@ -198,12 +206,12 @@ export class Host<C extends Clock = Clock> {
     this.vmIds.set(vm.settings.vmId, (this.vmIds.get(vm.settings.vmId) ?? 1) - 1);
   }
 
-  /** Faults of a VM's module, or undefined: none armed. */
+  /** Faults of a VM's module, or undefined: none armed. @internal */
   faultsFor(vm: Vm): Faults | undefined {
     return this.faults.get(vm.key);
   }
 
-  /** Arms (or finds) the faults of all VMs with a key. */
+  /** Arms (or finds) the faults of all VMs with a key. @internal */
   armFaults(key: string): Faults {
     let faults = this.faults.get(key);
     if (faults === undefined) this.faults.set(key, (faults = new Faults()));
@@ -213,23 +221,26 @@ export class Host<C extends Clock = Clock> {
 
   // --- callouts ------------------------------------------------------------------------------------------------
 
+  /** @internal */
   recordCall(call: HttpCall): void {
     this.httpCalls.push(call);
     if (this.httpCalls.length > 20_000) this.httpCalls.splice(0, 10_000);
   }
 
+  /** @internal */
   recordGrpcCall(call: GrpcCall): void {
     this.grpcCalls.push(call);
     if (this.grpcCalls.length > 20_000) this.grpcCalls.splice(0, 10_000);
   }
 
+  /** @internal */
   callAnswer(upstream: Upstream, call: HttpCall): HttpAnswer | Promise<HttpAnswer> {
     const { http } = upstream;
     if (http === undefined) return "connectionFailure";
     return typeof http === "function" ? http(call) : http;
   }
 
-  /** Remembers an asynchronous answer of a test's upstream. */
+  /** Remembers an asynchronous answer of a test's upstream. @internal */
   waitFor(promise: Promise<unknown>): void {
     this.pending.push(promise);
   }
@@ -244,14 +255,14 @@ export class Host<C extends Clock = Clock> {
     }
   }
 
-  /** Random unsigned 32-bit number, for jitter. */
+  /** Random unsigned 32-bit number, for jitter. @internal */
   randomNumber(): number {
     const bytes = new Uint8Array(4);
     this.random(bytes);
     return new DataView(bytes.buffer).getUint32(0);
   }
 
-  /** A worker by its number. */
+  /** A worker by its number. @internal */
   worker(index: number): Thread {
     return this.workers[index] ?? fail("host-worker", `this host has no worker ${index}`, { expected: `0 to ${this.workers.length - 1}` });
   }

@@ -1,24 +1,14 @@
 import { ByteBuffer } from "./byte-buffer.ts";
-import { toByteString } from "./bytes.ts";
-import { httpToGrpcStatus } from "./attributes.ts";
 import type { LocalReplyRequest } from "./context.ts";
 import { FilterChain, type ChainDriver } from "./filter-chain.ts";
 import { HeaderMap } from "./header-map.ts";
+import { isGrpc, ownReply, renderReply, type LocalReply } from "./local-reply.ts";
+import { problemDetails, requestProblem, ResponseFlag, responseProblem } from "./router-rules.ts";
 import type { Route, StreamInfo, UpstreamInfo } from "./stream-info.ts";
 import type { StreamFilter } from "./stream-context.ts";
 
 /** Envoy's default `per_connection_buffer_limit_bytes`. */
 export const DEFAULT_BUFFER_LIMIT = 1024 * 1024;
-
-/** A reply that Envoy made itself. */
-export interface LocalReply {
-  status: number;
-  details: string;
-  body: Uint8Array;
-  grpcStatus: number | undefined;
-  /** Sent past the filters (the response was on its way already), so no callback saw it. */
-  direct: boolean;
-}
 
 /** A message as it left the filters. */
 export interface Message {
@@ -82,6 +72,8 @@ export class HttpStream {
   private preparedReply: LocalReplyRequest | undefined;
   private responseStarted = false;
   private routed = false;
+  /** What a route needs and the request had before a filter changed its headers; undefined: none did. */
+  private routedBy: readonly string[] | undefined;
   private grpc = false;
   private head = false;
 
@@ -122,7 +114,7 @@ export class HttpStream {
       headers: (i, map, end) => at(i).encodeHeaders(map, end),
       data: (i, data, end) => at(i).encodeData(data, end),
       trailers: (i, map) => at(i).encodeTrailers(map),
-      sinkHeaders: (map, end) => this.toClientHeaders(map, end),
+      sinkHeaders: (map, end) => this.encoded(map, end),
       sinkData: (data, end) => this.toClientData(data, end),
       sinkTrailers: (map) => this.toClientTrailers(map),
       runPreparedReply: () => {},
@@ -147,7 +139,9 @@ export class HttpStream {
     if (this.ended) return;
     this.info.bytesReceived += bytes.length;
     if (endStream) this.decode.observedEnd = true;
-    this.decode.data(0, new ByteBuffer(bytes), endStream);
+    const data = new ByteBuffer(bytes);
+    this.decode.data(0, data, endStream);
+    data.clear(); // what no filter kept is gone
   }
 
   requestTrailers(trailers: HeaderMap): void {
@@ -166,31 +160,45 @@ export class HttpStream {
     return this.responseTrailers;
   }
 
+  /** The route is chosen again when it is next needed; until then properties show the one before. */
   clearRoute(): void {
     this.routed = false;
-    this.info.route = undefined;
+  }
+
+  /** Before a filter changes the request's headers: the route depends on them, and the router looks them over again. */
+  editRequestHeaders(headers: HeaderMap): void {
+    this.routedBy ??= [":path", "x-forwarded-proto"].filter((name) => headers.get(name) !== undefined);
+    this.clearRoute();
   }
 
   /** The route as it is now; evaluated again after `clearRoute`. */
   route(): Route | undefined {
     if (!this.routed && this.requestHeaders !== undefined) {
       this.routed = true;
-      this.info.route = this.options.route(this.requestHeaders, this.info);
+      const { requestHeaders: headers, routedBy } = this;
+      // Without these Envoy looks at no route at all.
+      this.info.route = routedBy?.some((name) => headers.get(name) === undefined) ? undefined : this.options.route(headers, this.info);
     }
     return this.info.route;
   }
 
   private toUpstreamHeaders(map: HeaderMap, end: boolean): void {
     const { sink } = this.options;
+    const problem = this.routedBy && this.route() !== undefined ? requestProblem(map) : undefined;
+    if (problem !== undefined) {
+      this.info.responseFlags |= ResponseFlag.DownstreamProtocolError;
+      this.sendLocalReply(ownReply(503, problem, problemDetails("request", problem)));
+      return;
+    }
     if (sink) return sink.upstreamHeaders(map, end);
-    const route = this.route();
-    if (route === undefined) {
+    if (this.route() === undefined) {
+      this.info.responseFlags |= ResponseFlag.NoRouteFound;
       this.sendLocalReply(ownReply(404, "", "route_not_found"));
       return;
     }
     this.info.attemptCount = 1;
     this.info.upstream = this.options.upstream;
-    this.upstream.headers = map;
+    this.upstream.headers = end ? map : map.share(); // what filters still change comes too late
     if (end) this.upstreamComplete();
   }
 
@@ -238,7 +246,9 @@ export class HttpStream {
       this.encode.observedEnd = true;
       this.options.onUpstreamEnd?.();
     }
-    this.encode.data(0, new ByteBuffer(bytes), endStream);
+    const data = new ByteBuffer(bytes);
+    this.encode.data(0, data, endStream);
+    data.clear();
   }
 
   responseEnd(trailers: HeaderMap): void {
@@ -250,14 +260,21 @@ export class HttpStream {
     this.encode.trailers(0, trailers);
   }
 
+  /** Response headers that all filters have let pass. */
+  private encoded(map: HeaderMap, end: boolean): void {
+    const problem = this.responseStarted ? undefined : responseProblem(map);
+    if (problem === undefined) this.toClientHeaders(map, end);
+    else this.sendLocalReply(ownReply(502, problem, problemDetails("response", problem)));
+  }
+
   private toClientHeaders(map: HeaderMap, end: boolean): void {
     if (this.responseStarted) {
       this.reset("envoy"); // continued and let through: headers twice, which no client understands
       return;
     }
     this.responseStarted = true;
-    this.info.responseCode = Number(map.get(":status") ?? this.info.responseCode ?? 0);
-    this.downstream.headers = map;
+    this.info.responseCode = Number(map.get(":status"));
+    this.downstream.headers = end ? map : map.share();
     this.options.sink?.clientHeaders(map, end);
     if (end) this.downstreamComplete();
   }
@@ -323,40 +340,21 @@ export class HttpStream {
     if (body.length > 0) this.toClientData(new ByteBuffer(body), true);
   }
 
-  /** Headers and body as Envoy's `Utility::prepareLocalReply` makes them. */
   private buildReply(reply: LocalReplyRequest, direct: boolean): { headers: HeaderMap; body: Uint8Array } {
     this.info.responseCode = reply.status;
-    const headers = HeaderMap.fromPairs([[":status", String(reply.status)]], "response");
-    this.options.finishReply?.(headers);
-    const addGiven = () => {
-      for (let i = 0; i < reply.headers.length; i += 2) headers.add(reply.headers[i]!, reply.headers[i + 1]!);
-    };
-    const grpcStatus = this.grpc ? (reply.grpcStatus >= 0 ? reply.grpcStatus : httpToGrpcStatus(reply.status)) : undefined;
-    this.localReply = { status: reply.status, details: reply.details, body: reply.body, grpcStatus, direct };
-    if (grpcStatus !== undefined) {
-      headers.assign(":status", "200");
-      addGiven();
-      headers.remove("content-length");
-      headers.assign("content-type", "application/grpc");
-      headers.set("grpc-status", String(grpcStatus));
-      if (reply.body.length > 0 && !this.head) headers.set("grpc-message", percentEncode(reply.body));
-      return { headers, body: new Uint8Array(0) };
-    }
-    addGiven();
-    if (reply.body.length === 0) {
-      headers.remove("content-length");
-      headers.remove("content-type");
-      return { headers, body: reply.body };
-    }
-    headers.set("content-length", String(reply.body.length));
-    if (headers.get("content-type") === undefined) headers.add("content-type", "text/plain");
-    return { headers, body: this.head ? new Uint8Array(0) : reply.body };
+    const { localReply, headers, body } = renderReply(reply, { grpc: this.grpc, head: this.head, direct, finish: this.options.finishReply });
+    this.localReply = localReply;
+    return { headers, body };
   }
 
   /** Breaks the stream off. */
   reset(by: NonNullable<HttpStream["resetBy"]>): void {
     if (this.ended) return;
     this.resetBy = by;
+    if (by === "client") {
+      this.info.responseCodeDetails = "downstream_remote_disconnect";
+      this.info.responseFlags |= ResponseFlag.DownstreamConnectionTermination;
+    }
     this.finish();
   }
 
@@ -364,7 +362,12 @@ export class HttpStream {
   upstreamReset(): void {
     if (this.ended) return;
     if (this.responseStarted) this.reset("upstream");
-    else this.sendLocalReply(ownReply(503, "upstream connect error or disconnect/reset before headers. reset reason: connection termination", "upstream_reset_before_response_started{connection_termination}"));
+    else this.terminated();
+  }
+
+  private terminated(): void {
+    this.info.responseFlags |= ResponseFlag.UpstreamConnectionTermination;
+    this.sendLocalReply(ownReply(503, "upstream connect error or disconnect/reset before headers. reset reason: connection termination", "upstream_reset_before_response_started{connection_termination}"));
   }
 
   /** Log, done, delete: once, in Envoy's order. */
@@ -387,18 +390,4 @@ function taken(data: ByteBuffer): Uint8Array {
   const bytes = data.bytes();
   data.clear();
   return bytes;
-}
-
-function ownReply(status: number, body: string, details: string): LocalReplyRequest {
-  return { status, body: Buffer.from(body), headers: [], grpcStatus: -1, details };
-}
-
-function isGrpc(headers: HeaderMap): boolean {
-  const type = headers.get("content-type");
-  return type !== undefined && /^application\/grpc(?:$|\+)/.test(type) && headers.get(":path") !== undefined;
-}
-
-/** gRPC's percent-encoding of a status message. */
-function percentEncode(body: Uint8Array): string {
-  return toByteString([...body].map((byte) => (byte < 0x20 || byte > 0x7e || byte === 0x25 ? `%${byte.toString(16).toUpperCase().padStart(2, "0")}` : String.fromCharCode(byte))).join(""));
 }

@@ -4,7 +4,7 @@
  * together is loaded on one `Host`.
  *
  * @example
- * import { loadFilter } from "selvedge/harness/host/index.ts";
+ * import { loadFilter } from "selvedge";
  *
  * const filter = await loadFilter("dist/authz.wasm", { config: { namespace: "prod", policies: [] } });
  * const outcome = await filter.http(
@@ -17,16 +17,12 @@
  */
 export { FakeClock, RealClock, seededRandom, DEFAULT_EPOCH_MS, type Clock, type RandomSource, type Timer } from "./time.ts";
 export { runExchange, type ExchangeOptions, type ExchangeOutcome, type ExchangeRequest, type ExchangeUpstream, type UpstreamAnswer, type UpstreamRequest } from "./exchange.ts";
-export { provideCel } from "./foreign.ts";
 export { Filter, loadFilter, loadFilterSync, streamThrough, type FilterOptions, type FilterStatus } from "./filter.ts";
 export type { Fault } from "./faults.ts";
-export type { ForeignFunction, ForeignResult } from "./foreign.ts";
 export { HeaderMap } from "./header-map.ts";
 export { Host, type HostOptions } from "./host.ts";
-export { WasmModule } from "./module.ts";
 export type { NodeInfo } from "./node.ts";
 export { decodePairs, encodePairs } from "./pairs.ts";
-export type { Rejection, ReloadStats } from "./plugin-config.ts";
 export type { Json } from "./proto.ts";
 export { MetricsView, type HistogramView } from "./stats.ts";
 export { Connection, type ConnectionInit, type Endpoint, type FilterStateInit, type PeerInit, type Route, type TlsInit, type UpstreamInfo } from "./stream-info.ts";
@@ -34,6 +30,6 @@ export { Decision, Stream, type Action, type BodyInit, type LocalReplyView, type
 export { TcpConnection, type TcpInit, type TcpSink } from "./tcp.ts";
 export { Thread } from "./thread.ts";
 export type { Trap, TrapFrame } from "./trap.ts";
-export { Status, type FailurePolicy, type HeaderList, type HeadersInit, type LogEntry, type LogLevel } from "./types.ts";
-export type { GrpcAnswer, GrpcCall, GrpcPeer, GrpcStreamHandler, HttpAnswer, HttpCall, Upstream, UpstreamInit } from "./upstreams.ts";
+export { Status, type FailurePolicy, type ForeignFunction, type ForeignResult, type HeaderList, type HeadersInit, type LogEntry, type LogLevel, type ReloadStats } from "./types.ts";
+export type { DnsAnswer, GrpcAnswer, GrpcCall, GrpcPeer, GrpcStreamHandler, HttpAnswer, HttpCall, Upstream, UpstreamInit } from "./upstreams.ts";
 export { boolOf, bytesOf, doubleOf, durationOf, intOf, stringOf, timestampOf, uintOf, type PropertyInit, type Value } from "./values.ts";

@@ -13,7 +13,7 @@ export function pairsSize(flat: readonly string[]): number {
   return size;
 }
 
-/** Writes flat entries at `at`; the caller has made sure that `pairsSize` bytes fit. */
+/** Writes flat entries at `at`; the caller has made sure that `pairsSize` bytes fit. @internal */
 export function writePairs(flat: readonly string[], target: Buffer, at: number): void {
   target.writeUInt32LE(flat.length >>> 1, at);
   let head = at + 4;

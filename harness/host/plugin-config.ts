@@ -6,6 +6,7 @@ import type { Plugin } from "./plugin.ts";
 import { RootContext } from "./root-context.ts";
 import { FailedFilter, StreamContext, type StreamFilter } from "./stream-context.ts";
 import { Thread } from "./thread.ts";
+import type { ReloadStats } from "./types.ts";
 import { Vm, type VmSettings } from "./vm.ts";
 
 /** A plugin on one thread. */
@@ -21,13 +22,6 @@ export interface Rejection {
   reason: string;
   /** Where it trapped, when it did. */
   trap?: Trap;
-}
-
-/** How often a failed VM was replaced. */
-export interface ReloadStats {
-  success: number;
-  failure: number;
-  backoff: number;
 }
 
 /** A plugin on all threads of a host, with Envoy's order of start and its failure policy. */

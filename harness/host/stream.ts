@@ -1,7 +1,8 @@
 import { EMPTY_BYTES, fromByteString, toBytes, toText } from "./bytes.ts";
 import type { Filter } from "./filter.ts";
 import { HeaderMap } from "./header-map.ts";
-import { DEFAULT_BUFFER_LIMIT, HttpStream, type LocalReply } from "./http-stream.ts";
+import { DEFAULT_BUFFER_LIMIT, HttpStream } from "./http-stream.ts";
+import type { LocalReply } from "./local-reply.ts";
 import type { Json } from "./proto.ts";
 import { Connection, FilterState, StreamInfo, type ConnectionInit, type FilterStateInit, type Route, type UpstreamInfo } from "./stream-info.ts";
 import type { HeadersInit } from "./types.ts";
@@ -16,7 +17,10 @@ export type RouteFunction = (headers: Record<string, string>, filterState: Recor
 export interface StreamOptions extends ConnectionInit {
   /** A connection that earlier streams used; `source`, `destination` and `tls` then come from it. */
   connection?: Connection;
-  /** Called for each request, and again after `clear_route_cache`. Default: one route named "default". */
+  /**
+   * Called for each request, and again when a filter has changed its headers or called `clear_route_cache`. A name or a
+   * route is one of prefix "/". Default: one named "default".
+   */
   routes?: RouteFunction | string | Route;
   /**
    * Values for properties that the stream model does not give (or to override it): "request.time", "metadata.a",
@@ -74,6 +78,7 @@ export class Decision {
   private readonly stream: HttpStream;
   private readonly side: "upstream" | "downstream";
 
+  /** @internal */
   constructor(stream: HttpStream, side: "upstream" | "downstream", action: Action) {
     this.stream = stream;
     this.side = side;
@@ -137,24 +142,29 @@ function localReplyView(stream: HttpStream): LocalReplyView | undefined {
 
 const DEFAULT_UPSTREAM: UpstreamInfo = { address: "127.0.0.1", port: 8080, localAddress: "127.0.0.1:51000" };
 const defaultRoute: Route = { name: "default", cluster: "default" };
-const defaultRouteFunction = (): Route => defaultRoute;
+/** A table of one route, with the prefix "/". */
+const only = (route: Route) => (headers: HeaderMap): Route | undefined => (headers.get(":path")?.startsWith("/") === false ? undefined : route);
+const defaultRouteFunction = only(defaultRoute);
 
 /** Puts a property path into the form that modules use. */
 const propertyPath = (path: string): string => (path.includes("\0") ? path : path.replaceAll(".", "\0"));
 
 /** One HTTP stream through one filter or several; see `Filter.stream`. */
 export class Stream {
+  /** @internal */
   readonly http: HttpStream;
   readonly connection: Connection;
+  /** @internal */
   readonly info: StreamInfo;
   private readonly filter: Filter;
   private readonly options: StreamOptions;
   /** Input that waits for a filter with a full buffer to take it. */
   private readonly waiting: (() => void)[] = [];
   private readonly endWaiters: (() => void)[] = [];
-  /** Runs when the request has reached the upstream as a whole. */
+  /** Runs when the request has reached the upstream as a whole. @internal */
   onUpstreamRequest: (() => void) | undefined;
 
+  /** @internal */
   constructor(filter: Filter, filters: readonly Filter[], options: StreamOptions) {
     const { host } = filter;
     this.filter = filter;
@@ -189,8 +199,7 @@ export class Stream {
     const { routes } = this.options;
     if (routes === undefined) return defaultRouteFunction;
     if (typeof routes !== "function") {
-      const fixed = typeof routes === "string" ? { name: routes } : routes;
-      return () => fixed;
+      return only(typeof routes === "string" ? { name: routes } : routes);
     }
     return (headers, info) => {
       const route = routes(headers.toObject(), info.filterState.toObject());
@@ -304,7 +313,8 @@ export class Stream {
   /** What became of the response up to now. */
   responseDecision(): Decision {
     const { http } = this;
-    const action: Action = http.resetBy !== undefined ? "reset" : http.localReply !== undefined ? "localReply" : http.downstream.complete || !http.encode.paused ? "continue" : "paused";
+    const passed = http.downstream.complete || !http.encode.paused;
+    const action: Action = http.resetBy !== undefined ? "reset" : !passed ? "paused" : http.localReply !== undefined ? "localReply" : "continue";
     return new Decision(http, "downstream", action);
   }
 

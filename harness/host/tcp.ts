@@ -4,11 +4,11 @@ import { Context } from "./context.ts";
 import type { Filter } from "./filter.ts";
 import type { Plugin } from "./plugin.ts";
 import type { RootContext } from "./root-context.ts";
-import { Connection, StreamInfo, type ConnectionInit } from "./stream-info.ts";
+import { Connection, FilterState, StreamInfo, type ConnectionInit, type FilterStateInit } from "./stream-info.ts";
 import { BufferType, PeerType, Status, StreamType, type StatusCode } from "./types.ts";
 import type { GuestFunction, Vm } from "./vm.ts";
 
-/** A module's context for one TCP connection, with the rules of Envoy's network filter. */
+/** A module's context for one TCP connection, with the rules of Envoy's network filter. @internal */
 class TcpContext extends Context {
   downstream: ByteBuffer | undefined;
   upstream: ByteBuffer | undefined;
@@ -74,6 +74,8 @@ class TcpContext extends Context {
 export interface TcpInit extends ConnectionInit {
   /** Cluster that `tcp_proxy` chooses, for `xds.cluster_name`. */
   cluster?: string;
+  /** What filters ahead left when the connection came. */
+  filterState?: Readonly<Record<string, FilterStateInit>>;
 }
 
 /** Takes bytes as they leave the filter, in place of the ends that tests have: a real proxy's two sockets. */
@@ -91,6 +93,7 @@ export interface TcpSink {
  * connection.toUpstream;      // what went on
  */
 export class TcpConnection {
+  /** @internal */
   readonly info: StreamInfo;
   readonly connection: Connection;
   /** Who closed the connection, if anybody. */
@@ -109,13 +112,14 @@ export class TcpConnection {
 
   private readonly sink: TcpSink | undefined;
 
-  /** @param served a connection that is there already, and where its bytes go: nothing is kept here then */
+  /** @internal @param served a connection that is there already, and where its bytes go: nothing is kept here then */
   constructor(filter: Filter, init: TcpInit, worker: number, served?: { connection: Connection; sink: TcpSink }) {
     const { host } = filter;
     this.filter = filter;
     this.sink = served?.sink;
     this.connection = served?.connection ?? new Connection(init, host.nextConnectionId++);
     this.info = new StreamInfo(this.connection, "", host.clock.wallNs(), host.clock.monotonicNs());
+    for (const [key, value] of Object.entries(init.filterState ?? {})) this.connection.filterState.set(key, FilterState.objectOf(value));
     const handle = filter.pluginConfig.reloaded(host.worker(worker));
     if (handle === undefined) return;
     if (handle.vm.failed) {

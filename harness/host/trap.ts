@@ -31,7 +31,7 @@ const FRAME = /^\s*at (?:.* \()?wasm:\/\/[^\s)]*?:wasm-function\[(\d+)\]:0x([0-9
 /** Envoy keeps at most 20 frames. */
 const MAX_FRAMES = 20;
 
-/** Reads an exception that left the module. */
+/** Reads an exception that left the module. @internal */
 export function describeTrap(module: WasmModule, callback: string, error: unknown): Trap {
   const thrown = error instanceof Error ? error : new Error(String(error));
   const frames: TrapFrame[] = [];

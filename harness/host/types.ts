@@ -99,3 +99,14 @@ export interface LogEntry {
 /** Headers as people write them: a list (order and repetition kept) or an object (values may be lists). */
 export type HeaderList = readonly (readonly [string, string])[];
 export type HeadersInit = HeaderList | Readonly<Record<string, string | readonly string[]>>;
+
+/** What a foreign function gives back: a status, or bytes (which mean Ok). */
+export type ForeignResult = StatusCode | Uint8Array;
+export type ForeignFunction = (argument: Uint8Array) => ForeignResult;
+
+/** How often a failed VM was replaced. */
+export interface ReloadStats {
+  success: number;
+  failure: number;
+  backoff: number;
+}

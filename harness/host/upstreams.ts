@@ -71,6 +71,12 @@ export interface Upstream {
   grpcStream?(call: GrpcCall, peer: GrpcPeer): GrpcStreamHandler | void;
 }
 
+/** A resolved address and its time to live in seconds. */
+export interface DnsAnswer {
+  address: string;
+  ttl: number;
+}
+
 /** Short form: an answer or a function stands for `{ http: … }`. */
 export type UpstreamInit = Upstream | HttpAnswer | ((call: HttpCall) => HttpAnswer | Promise<HttpAnswer>);
 

@@ -2,7 +2,7 @@
 import type { Report } from "../compose/report.ts";
 import type { Path, Source } from "../compose/source.ts";
 import { fieldsOf, typeOf, type Fields } from "./fields.ts";
-import { pluginOf, type Plugin } from "./plugin.ts";
+import { pluginOf, unwrapped, type Plugin } from "./plugin.ts";
 
 /** Last part of the configuration's type → what it can do to a request. */
 const CHANGERS: Record<string, string> = {
@@ -14,6 +14,9 @@ const CHANGERS: Record<string, string> = {
   FilterConfig: "it may rewrite the request",
   DynamicModuleFilter: "a module can rewrite the request and have it routed again",
   Config: "it may rewrite the request",
+  TransformConfig: "it may rewrite the request",
+  Composite: "it runs filters that a matcher chooses, and they may rewrite the request",
+  FilterChain: "its filters may rewrite the request",
 };
 /** Type names that are too common to judge by: only with these filter names. */
 const NAMED: Record<string, RegExp> = { Config: /golang|header_to_metadata|json_to_metadata/, FilterConfig: /transform|grpc_http1_bridge|on_demand/ };
@@ -29,14 +32,22 @@ export function lintChain(filters: Fields[], authorizing: Plugin[], at: Path, so
 }
 
 function changes(filter: Fields, index: number): string | undefined {
-  const config = fieldsOf(filter.typed_config);
+  const config = unwrapped(filter, []).typed;
   const type = typeOf(config);
+  if (filter.disabled === true) return undefined;
+  const discovered = fieldsOf(filter.config_discovery).type_urls;
+  if (Array.isArray(discovered)) return discovered.map((url) => CHANGERS[String(url).split(".").at(-1)!]).find((what) => what !== undefined);
   if (type === "Wasm") {
     // Ours change the route as far as a weighted rule says so, and then to an arm with the same policies.
     return pluginOf(filter, index, [])?.known ? undefined : "a module can rewrite the request and have it routed again";
   }
-  if (config.clear_route_cache === true || config.clear_route_cache_for_headers === true) return "it has the request routed again";
+  if (clearsRouteCache(config)) return "it has the request routed again";
   const named = NAMED[type];
   if (named && !named.test(String(filter.name))) return undefined;
   return CHANGERS[type];
+}
+
+/** Itself, or for a provider of tokens. */
+function clearsRouteCache(config: Fields): boolean {
+  return [config, ...Object.values(fieldsOf(config.providers)).map(fieldsOf)].some((each) => each.clear_route_cache === true || each.clear_route_cache_for_headers === true);
 }

@@ -11,6 +11,7 @@ import { rulesOfPolicy } from "./clauses.ts";
 import { lintIdentity } from "./identity.ts";
 import { lintShadowed } from "./shadow.ts";
 import { lintConnections, lintIgnored, lintProvider } from "./tcp.ts";
+import { lintTokens } from "./tokens.ts";
 import { lintValues } from "./values.ts";
 
 export { lintEnvoyFiles } from "./envoy.ts";
@@ -29,6 +30,7 @@ export function lintPolicies(policies: Policies, options: CheckOptions = {}): Fi
     lintIdentity(rule, attached, report);
     lintConnections(rule, attached, report);
   }
+  lintTokens(rules, model, rootNamespace, report);
   lintIgnored(model.policies, attached, report);
   for (const provider of model.providers.values()) lintProvider(provider, report);
   lintShadowed(rules, attached, report);

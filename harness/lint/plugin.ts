@@ -2,24 +2,33 @@
 import { basename } from "node:path";
 import type { Report } from "../compose/report.ts";
 import type { Path, Source } from "../compose/source.ts";
-import { fieldsOf, listOf, typeOf, type Fields } from "./fields.ts";
+import { fieldsOf, listOf, typedOf, typeOf, type Fields } from "./fields.ts";
+import { IDENTITY, policiesOf } from "./settings.ts";
 
 export interface Plugin {
-  /** Among the HTTP filters. */
+  /** Of the filter, by which routes speak of it. */
+  name: string;
+  /** Among the filters of its list. */
   index: number;
+  /** Where the filter stands, and its configuration. */
+  filter: Path;
   path: Path;
   config: Fields;
   /** One of Selvedge's own. */
   known: boolean;
   authorizes: boolean;
+  disabled: boolean;
+  /** A matcher decides whether it runs. */
+  conditional: boolean;
   /** The authorization part of its JSON; empty where it can't be read. */
   settings: Fields;
 }
 
 const OURS = ["authz", "canary", "telemetry", "edge"];
 
+/** @param path of the list that the filter is in */
 export function pluginOf(filter: Fields, index: number, path: Path): Plugin | undefined {
-  const typed = fieldsOf(filter.typed_config);
+  const { typed, at, conditional } = unwrapped(filter, [...path, index]);
   if (typeOf(typed) !== "Wasm") return undefined;
   const config = fieldsOf(typed.config);
   const code = fieldsOf(fieldsOf(fieldsOf(config.vm_config).code).local);
@@ -28,7 +37,17 @@ export function pluginOf(filter: Fields, index: number, path: Path): Plugin | un
   const json = settingsOf(config.configuration);
   const settings = kind === "edge" ? { identity: json.identity, ...fieldsOf(json.authz) } : json;
   const authorizes = kind === "authz" || (kind === "edge" && json.authz !== undefined);
-  return { index, path: [...path, "typed_config", "config"], config, known: kind !== undefined, authorizes, settings };
+  return { name: String(filter.name ?? ""), index, filter: [...path, index], path: [...at, "config"], config, known: kind !== undefined, authorizes, disabled: filter.disabled === true, conditional, settings };
+}
+
+/** The filter's own configuration: behind a matcher, or what is used until another one is discovered. */
+export function unwrapped(filter: Fields, path: Path): { typed: Fields; at: Path; conditional: boolean } {
+  const discovered = fieldsOf(filter.config_discovery).default_config;
+  const typed = discovered === undefined ? typedOf(filter) : typedOf({ typed_config: discovered });
+  const at: Path = discovered === undefined ? [...path, "typed_config"] : [...path, "config_discovery", "default_config"];
+  if (typeOf(typed) !== "ExtensionWithMatcher") return { typed, at, conditional: false };
+  const inner = unwrapped(fieldsOf(typed.extension_config), [...at, "extension_config"]);
+  return { ...inner, conditional: true };
 }
 
 function settingsOf(configuration: unknown): Fields {
@@ -41,11 +60,15 @@ function settingsOf(configuration: unknown): Fields {
   }
 }
 
-export function lintPlugin(plugin: Plugin, network: Fields[], http: Fields[], source: Source, report: Report): void {
+/** @param ahead filters before it, of the connection and of the request; `behind` those after it */
+export function lintPlugin(plugin: Plugin, ahead: Fields[], behind: Fields[], source: Source, report: Report): void {
   const { config, path, settings } = plugin;
-  if (config.failure_policy === "FAIL_OPEN" || config.fail_open === true) {
-    const field = config.failure_policy === "FAIL_OPEN" ? "failure_policy" : "fail_open";
-    report.error("authorization-fails-open", source, [...path, field], "where the module fails, requests pass without authorization", { fix: "failure_policy: FAIL_RELOAD" });
+  const open = config.failure_policy === "FAIL_OPEN" ? "failure_policy" : config.fail_open === true ? "fail_open" : undefined;
+  if (open !== undefined) {
+    report.error("authorization-fails-open", source, [...path, open], "where the module fails, requests pass without authorization", { fix: "failure_policy: FAIL_RELOAD" });
+  }
+  if (plugin.conditional) {
+    report.warn("authorization-conditional", source, plugin.filter, "a matcher decides whether authorization runs at all: what it skips passes", { fix: "mount the filter by itself, and let policies say what is public" });
   }
   const restriction = config.capability_restriction_config ?? fieldsOf(config.vm_config).capability_restriction_config;
   if (restriction === undefined) {
@@ -54,26 +77,19 @@ export function lintPlugin(plugin: Plugin, network: Fields[], http: Fields[], so
   for (const [field, what] of [["identity", "the caller's identity"], ["directAddress", "the caller's address"]] as const) {
     const key = fieldsOf(settings[field]).filterState;
     if (typeof key !== "string") continue;
-    const ahead = [...network, ...http.slice(0, plugin.index)];
-    const entries = ahead.flatMap((filter) => (typeOf(fieldsOf(filter.typed_config)) === "Config" ? entriesOf(fieldsOf(filter.typed_config)) : []));
+    const entries = ahead.flatMap((filter) => (typeOf(typedOf(filter)) === "Config" ? entriesOf(typedOf(filter)) : []));
     if (!entries.some((entry) => (entry.object_key ?? entry.factory_key) === key)) {
       report.error("identity-source-missing", source, path, `no set_filter_state filter ahead of it sets "${key}": ${what} is unknown, and no policy on it matches`, { fix: "add envoy.filters.network.set_filter_state, as in filters/authz/envoy.yaml" });
     }
   }
   const { providers } = fieldsOf(settings.custom);
-  const asking = http.slice(plugin.index + 1).filter(asksProvider).length;
+  const asking = behind.filter((filter) => typeOf(unwrapped(filter, []).typed) === "ExtAuthz").length;
   if (Array.isArray(providers) && providers.length > asking) {
     report.error("custom-without-provider", source, path, "requests that CUSTOM policies match are marked for filters that aren't behind this one, so that nobody is asked", { found: `${asking} ext_authz filters`, expected: `one for each of ${providers.join(", ")}`, fix: "add them, as in filters/authz/README.md" });
   }
-  if (settings.identity === undefined) {
+  if (settings.identity === undefined && IDENTITY.test(policiesOf(plugin))) {
     report.warn("identity-first-name-only", source, path, "the identity is the first URI SAN of the certificate: a second one isn't noticed", { fix: '"identity": {"filterState": "selvedge.peer"}, with the filter that sets it' });
   }
-}
-
-/** ext_authz, by itself or behind a matcher. */
-function asksProvider(filter: Fields): boolean {
-  const typed = fieldsOf(filter.typed_config);
-  return typeOf(typed) === "ExtAuthz" || typeOf(fieldsOf(fieldsOf(typed.extension_config).typed_config)) === "ExtAuthz";
 }
 
 const entriesOf = (config: Fields): Fields[] => Object.entries(config).flatMap(([name, value]) => (name.startsWith("on_") ? listOf(value) : []));

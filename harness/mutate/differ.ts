@@ -2,7 +2,7 @@
 import { allConditions, rulesOf, type Condition, type RuleConditions } from "../decide/conditions.ts";
 import type { AuthzModule } from "../decide/module.ts";
 import { Resource } from "../compose/index.ts";
-import type { EdgeNode, Gateway, Policy, Workload } from "../decide/node.ts";
+import { CONNECTION, type EdgeNode, type Gateway, type Policy, type Workload } from "../decide/node.ts";
 import { elsewhere, fulfilling } from "../decide/samples.ts";
 import type { AccessRequest } from "../decide/request.ts";
 import type { Listener } from "../decide/table.ts";
@@ -14,6 +14,8 @@ export interface Difference {
   host: string;
   path: string;
   headers: [string, string][];
+  /** Of a connection: from where, and the server name. */
+  connection: { source: string; direct: string; sni: string | undefined } | undefined;
   workload: string | undefined;
   /** Before and after the change. */
   from: "allow" | "deny";
@@ -28,7 +30,9 @@ export function differing(node: EdgeNode, gateway: Gateway, module: AuthzModule,
   const seen = new Set<string>();
   for (const workload of concerned) {
     const policies = [...gateway.applying(workload, "workload"), ...gateway.applying(workload, "gateway")];
-    for (const { listener, request } of requestsFor(gateway, workload, mutant, policies)) {
+    for (const { listener, request: made } of requestsFor(gateway, workload, mutant, policies)) {
+      // A listener has its port: nobody can bring another.
+      const request = { ...made, local: { ...made.local, port: listener.port } };
       const key = JSON.stringify([listener.name, request]);
       if (seen.has(key)) continue;
       seen.add(key);
@@ -39,7 +43,7 @@ export function differing(node: EdgeNode, gateway: Gateway, module: AuthzModule,
       const after = module.decide(arrival.request, arrival.route?.name).allowed;
       if (before === after) continue;
       const verdict = (allowed: boolean): "allow" | "deny" => (allowed ? "allow" : "deny");
-      return { principal: request.peer?.join(","), method: request.method, host: request.host, path: request.path, headers: request.headers, workload: arrival.workload.name, from: verdict(before), to: verdict(after) };
+      return { principal: request.peer?.join(","), method: request.method, host: request.host, path: request.path, headers: request.headers, connection: request.connection && { source: request.remote, direct: request.direct, sni: request.sni }, workload: arrival.workload.name, from: verdict(before), to: verdict(after) };
     }
   }
   return undefined;
@@ -53,13 +57,15 @@ function* requestsFor(gateway: Gateway, workload: Workload, mutant: Mutant, poli
   }))));
   // Requests that take no route are the node's own.
   if (bases.length === 0) bases.push(...gateway.listeners.map((listener) => ({ listener, host: "any.example", path: "/", headers: [] as [string, string][], sni: undefined })));
-  const old = rulesOf(mutant.policy);
-  const changed = mutant.spec ? rulesOf(new Resource("AuthorizationPolicy", { ...mutant.policy.value, spec: mutant.spec }, mutant.policy.source)) : [];
+  const connection = gateway.chain !== undefined;
+  const old = rulesOf(mutant.policy, connection);
+  const changed = mutant.spec ? rulesOf(new Resource("AuthorizationPolicy", { ...mutant.policy.value, spec: mutant.spec }, mutant.policy.source), connection) : [];
   const rules = [...old, ...changed].filter(({ index }) => mutant.rule === undefined || index === mutant.rule);
-  const others = policies.flatMap(rulesOf);
+  const others = policies.flatMap((policy) => rulesOf(policy, connection));
   const varied = [...rules, ...others].flatMap(allConditions);
   for (const { listener, ...start } of bases.slice(0, 4)) {
-    const base: AccessRequest = { method: "GET", peer: undefined, tls: true, direct: "198.51.100.9", remote: "198.51.100.9", local: { address: listener.addresses[0]!, port: listener.port }, claims: undefined, ...start };
+    const common = { peer: undefined, tls: true, direct: "198.51.100.9", remote: "198.51.100.9", local: { address: listener.addresses[0]!, port: listener.port } };
+    const base: AccessRequest = connection ? { ...common, ...CONNECTION, sni: gateway.chain!.serverNames[0]?.replace("*", "any") } : { ...common, method: "GET", claims: undefined, ...start };
     const starts = [base, ...rules.flatMap((rule) => witnesses(base, rule)), ...others.flatMap((rule) => witnesses(base, rule).slice(0, 3))];
     for (const request of starts) yield { listener, request };
     for (const request of starts) for (const way of ways(varied)) yield { listener, request: way(request) };

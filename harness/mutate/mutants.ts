@@ -2,6 +2,7 @@
 import type { Position } from "../errors.ts";
 import type { AuthorizationRule, AuthorizationSpec } from "../compose/schema/authorization.ts";
 import type { Path } from "../compose/source.ts";
+import { NEVER } from "../decide/conditions.ts";
 import type { Policy } from "../decide/node.ts";
 
 export interface Mutant {
@@ -16,9 +17,6 @@ export interface Mutant {
 }
 
 type Fields = Record<string, string[] | undefined>;
-
-/** Keeps the indexes of other rules, which tests may name. */
-const NEVER: AuthorizationRule = { when: [{ key: "request.headers[x-selvedge-never]", values: ["never"] }] };
 
 const NETWORKS = new Set(["ipBlocks", "remoteIpBlocks", "source.ip", "remote.ip", "destination.ip"]);
 const NO_WILDCARD = new Set(["serviceAccounts", "source.serviceAccount", "ports", "destination.port", ...NETWORKS]);
@@ -38,7 +36,7 @@ export function mutantsOf(policy: Policy): Mutant[] {
   rules.forEach((rule, index) => {
     const base: Path = ["spec", "rules", index];
     const replaced = (next: AuthorizationRule): AuthorizationSpec => ({ ...spec, rules: rules.map((each, i) => (i === index ? next : each)) });
-    all.push(make(`without rule ${index}`, base, replaced(NEVER), index));
+    all.push(make(`without rule ${index}`, base, replaced(NEVER), index)); // other rules, which tests may name, keep their indexes
     for (const { change, path, next } of ruleMutants(rule)) all.push(make(change, [...base, ...path], replaced(next), index));
   });
   return all;

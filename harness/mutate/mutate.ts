@@ -45,7 +45,7 @@ export function mutate(node: EdgeNode, cases: readonly PolicyCase[]): Mutation {
     if (!gateway.config) continue;
     const tests = cases.flatMap((each): Test[] => {
       const { arrival } = each.asked;
-      return arrival.kind === "arrived" && node.gateway(arrival.listener) === gateway ? [{ each, workload: arrival.workload, request: [arrival.request, arrival.route?.name] }] : [];
+      return arrival.kind === "arrived" && arrival.gateway === gateway ? [{ each, workload: arrival.workload, request: [arrival.request, arrival.route?.name] }] : [];
     });
     for (const test of tests) if (mismatch(test.each, decided(gateway, ...test.request))) fail("mutate-failing", "the tests must pass before the policies are changed", { where: test.each.where, found: test.each.name });
     for (const policy of gateway.policies) {
@@ -101,5 +101,5 @@ function sliceFor(gateway: Gateway, { policy, spec }: Mutant, concerned: readonl
     if (id === policy.id) return spec === undefined ? [] : [{ ...each, spec }];
     return relevant.has(id) ? [each] : [];
   });
-  return { policies: policies as unknown as Json, workloads: concerned.filter(({ name }) => name !== undefined) as unknown as Json };
+  return { policies: policies as unknown as Json, ...(!gateway.chain && { workloads: concerned.filter(({ name }) => name !== undefined) as unknown as Json }) };
 }

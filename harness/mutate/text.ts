@@ -21,6 +21,7 @@ export function mutationText({ mutants, noticed, survivors, equivalent, refused,
 const head = ({ policy, change, where }: Unnoticed, paint: Paint): string => `${paint.bold(policy)}: ${change}  ${paint.dim(place(where))}`;
 
 function exampleOf({ difference }: Unnoticed): string {
-  const { principal, method, host, path, headers, workload, from, to } = difference!;
-  return `${principal ?? "anonymous"} ${method} ${host}${path}${headers.map(([name, value]) => ` ${name}: ${value}`).join("")}${workload === undefined ? "" : ` (${workload})`}: ${from} became ${to}`;
+  const { principal, method, host, path, headers, connection, workload, from, to } = difference!;
+  const what = connection ? `connects from ${connection.source}${connection.direct === connection.source ? "" : ` by ${connection.direct}`}${connection.sni === undefined ? "" : ` as ${connection.sni}`}` : `${method} ${host}${path}`;
+  return `${principal ?? "anonymous"} ${what}${headers.map(([name, value]) => ` ${name}: ${value}`).join("")}${workload === undefined ? "" : ` (${workload})`}: ${from} became ${to}`;
 }

@@ -29,7 +29,7 @@ export function policyCases(node: EdgeNode, only?: string): { cases: PolicyCase[
       for (const row of combinations(merged)) {
         try {
           const asked = askedBy(node, flagsOf(row));
-          cases.push({ name: nameOf(metadata.name, each, row), where, expect: each.expect, by: each.by, asked, hostOnly: hostOnly(row) });
+          cases.push({ name: nameOf(metadata.name, each, row, asked), where, expect: each.expect, by: each.by, asked, hostOnly: hostOnly(row, asked) });
         } catch (error) {
           if (error instanceof SelvedgeError) findings.push(...error.findings.map((finding) => ({ ...finding, where })));
           else if (error instanceof UsageError) findings.push({ code: "policy-test", severity: "error", message: error.message.replaceAll("--", ""), where });
@@ -59,13 +59,14 @@ function flagsOf({ headers, claims, port, ...row }: Row): Parameters<typeof aske
   };
 }
 
-function nameOf(test: string, { name, expect }: CaseSpec, { as: who = "anonymous", to, method = "GET", host, path = to === undefined ? "/" : "" }: Row): string {
-  const request = `${who} ${method} ${to ?? host ?? ""}${path}`;
+function nameOf(test: string, { name, expect }: CaseSpec, { as: who = "anonymous", to, method = "GET", host, path = to === undefined ? "/" : "", port, sni, ip, remoteIp }: Row, { request: { connection } }: Asked): string {
+  const from = remoteIp ?? ip;
+  const request = connection ? `${who} to ${to ?? `port ${port ?? "of the listener"}`}${sni === undefined ? "" : ` as ${sni}`}${from === undefined ? "" : ` from ${from}`}` : `${who} ${method} ${to ?? host ?? ""}${path}`;
   return `${test}: ${name === undefined ? `${request} ${expect}` : `${name} (${request})`}`;
 }
 
-function hostOnly({ to, claims, ip }: Row): string | undefined {
-  if (to !== undefined) return "it names its destination by `to`; Envoy goes by host and path";
+function hostOnly({ to, claims, ip }: Row, { request: { connection } }: Asked): string | undefined {
+  if (to !== undefined && !connection) return "it names its destination by `to`; Envoy goes by host and path";
   if (claims !== undefined) return "claims need a token that Envoy verifies";
   if (ip !== undefined && !ip.startsWith("127.")) return "the physical peer is on this machine: only addresses of 127.0.0.0/8";
   return undefined;

@@ -7,6 +7,8 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Certificates } from "../cases/engines/envoy/certificates.ts";
+import { TCP_CLUSTER } from "../cases/engines/common.ts";
+import { TcpUpstream } from "../cases/engines/envoy/connection.ts";
 import { send } from "../cases/engines/envoy/client.ts";
 import { Upstream } from "../cases/engines/envoy/upstream.ts";
 import { planRequest, planUpstream } from "../cases/plan.ts";
@@ -18,6 +20,7 @@ import { temporaryDirectory } from "../tempdir.ts";
 import { readLogLine } from "../decide/log-line.ts";
 import type { EdgeNode } from "../decide/node.ts";
 import type { PolicyCase } from "./cases.ts";
+import { connectionVerdict } from "./connection.ts";
 import { nameOfRule, type Verdict } from "./host.ts";
 
 const LAG_MS = 5_000;
@@ -25,14 +28,15 @@ const LAG_MS = 5_000;
 export async function inEnvoy(node: EdgeNode, options: ComposeOptions, envoy: { path: string; image?: string; version: string }, cases: readonly PolicyCase[]): Promise<Map<PolicyCase, Verdict | Error>> {
   const directory = temporaryDirectory("policy-tests");
   const upstream = await Upstream.start();
+  const tcpUpstream = await TcpUpstream.start();
   upstream.plan = planUpstream({ status: 200 });
   try {
     const certificates = await Certificates.create();
     const accessLog = join(directory.path, "access.log");
     await writeFile(accessLog, "");
-    const { config, findings } = composeEnvoy(node.policies, { ...options, readFiles: false, adminPort: null, envoyVersion: envoy.version });
+    const { config, findings } = composeEnvoy(node.policies, { ...options, signing: false, readFiles: false, adminPort: null, envoyVersion: envoy.version });
     if (!config) throw new SelvedgeError(findings.filter(({ severity }) => severity === "error"));
-    const running = await startEnvoy({ config: forTest(config, upstream.ports.http1, certificates, accessLog) as never, envoy, concurrency: 1, logLevel: "warning", extraArgs: ["--file-flush-interval-msec", "5"] });
+    const running = await startEnvoy({ config: forTest(config, { http: upstream.ports.http1, tcp: tcpUpstream.port }, certificates, accessLog) as never, envoy, concurrency: 1, logLevel: "warning", extraArgs: ["--file-flush-interval-msec", "5"] });
     try {
       const ports = new Map((await running.admin.listeners()).map(({ name, port }) => [name, port]));
       const verdicts = new Map<PolicyCase, Verdict | Error>();
@@ -41,6 +45,10 @@ export async function inEnvoy(node: EdgeNode, options: ComposeOptions, envoy: { 
         const { arrival, request } = each.asked;
         const port = ports.get(arrival.listener.name) ?? fail("envoy-listener-missing", `Envoy has no listener ${arrival.listener.name}`);
         const secure = arrival.listener.chains.some(({ tls }) => tls);
+        if (request.connection) {
+          verdicts.set(each, await connectionVerdict(request, port, secure, { admin: running.admin, certificates, upstream: tcpUpstream }));
+          continue;
+        }
         const plan = planRequest({ method: request.method, host: request.host, path: request.path, headers: request.headers, ...(secure && { tls: true, ...(request.peer && { peer: request.peer }), ...(request.sni !== undefined && { sni: request.sni }) }), source: request.remote, direct: request.direct, destination: authority(request.local) }, 0);
         try {
           const { status } = await send(plan, port, certificates);
@@ -57,7 +65,7 @@ export async function inEnvoy(node: EdgeNode, options: ComposeOptions, envoy: { 
       await running.stop();
     }
   } finally {
-    await upstream.close();
+    await Promise.all([upstream.close(), tcpUpstream.close()]);
     directory.remove();
   }
 }
@@ -83,7 +91,7 @@ function verdictOf(line: string): Verdict | Error {
 const authority = ({ address, port }: { address: string; port: number }): string => (address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`);
 
 /** The composed configuration with ports, certificates, upstreams and the access log of the test. */
-export function forTest(config: Config, upstreamPort: number, { authority: ca, server }: Pick<Certificates, "authority" | "server">, accessLog: string): Config {
+export function forTest(config: Config, ports: { http: number; tcp: number }, { authority: ca, server }: Pick<Certificates, "authority" | "server">, accessLog: string): Config {
   const copy = structuredClone(config);
   const { listeners, clusters } = copy.static_resources as { listeners: Config[]; clusters: Config[] };
   for (const listener of listeners) {
@@ -100,14 +108,17 @@ export function forTest(config: Config, upstreamPort: number, { authority: ca, s
       for (const filter of chain.filters as Config[]) {
         const manager = filter.typed_config as Config;
         if (manager.route_config !== undefined) manager.access_log = [fileLog(accessLog)];
+        else delete manager.access_log;
       }
     }
   }
   for (const cluster of clusters) {
     for (const field of ["transport_socket", "dns_lookup_family", "respect_dns_ttl"]) delete cluster[field];
     cluster.type = "STATIC";
-    cluster.typed_extension_protocol_options = { "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": typed("envoy.extensions.upstreams.http.v3.HttpProtocolOptions", { explicit_http_config: { http_protocol_options: {} } }) };
-    cluster.load_assignment = { cluster_name: cluster.name, endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: "127.0.0.1", port_value: upstreamPort } } } }] }] };
+    const tcp = String(cluster.name).startsWith("tcp/");
+    if (tcp) cluster.alt_stat_name = TCP_CLUSTER; // of all of them together
+    else cluster.typed_extension_protocol_options = { "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": typed("envoy.extensions.upstreams.http.v3.HttpProtocolOptions", { explicit_http_config: { http_protocol_options: {} } }) };
+    cluster.load_assignment = { cluster_name: cluster.name, endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: "127.0.0.1", port_value: tcp ? ports.tcp : ports.http } } } }] }] };
   }
   return copy;
 }

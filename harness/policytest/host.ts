@@ -1,5 +1,5 @@
 /** Decides a case on the Node host. */
-import type { EdgeNode, Gateway } from "../decide/node.ts";
+import type { Gateway } from "../decide/node.ts";
 import type { AuthzModule, RuleName } from "../decide/module.ts";
 import type { PolicyCase } from "./cases.ts";
 
@@ -13,11 +13,11 @@ export function nameOfRule(rule: RuleName | undefined): string {
   return rule ? `${rule.policy}#${rule.rule}` : "none";
 }
 
-export function onHost(node: EdgeNode, { asked }: PolicyCase): Verdict {
+export function onHost({ asked }: PolicyCase): Verdict {
   const { arrival } = asked;
   if (arrival.kind === "refused") return { verdict: "refuse", by: "none" };
   if (arrival.kind === "redirected") return { verdict: "redirect", by: "none" };
-  return decided(node.gateway(arrival.listener), arrival.request, arrival.route?.name);
+  return decided(arrival.gateway, arrival.request, arrival.route?.name);
 }
 
 export function decided(decider: Gateway | AuthzModule, ...request: Parameters<AuthzModule["decide"]>): Verdict {

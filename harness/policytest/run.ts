@@ -50,7 +50,7 @@ export async function testPolicies(path: string, options: PolicyTestOptions): Pr
     const engines = options.engine === "both" ? (["host", "envoy"] as const) : ([options.engine] as const);
     const verdicts = new Map<string, (Verdict | undefined)[]>();
     for (const engine of engines) {
-      const runner = engine === "host" ? (each: PolicyCase) => onHost(node, each) : await envoyRunner(node, options, cases);
+      const runner = engine === "host" ? (each: PolicyCase) => onHost(each) : await envoyRunner(node, options, cases);
       const mine: (Verdict | undefined)[] = [];
       for (const [index, each] of cases.entries()) {
         const { result, verdict } = await runOne(engine, each, runner);

@@ -6,7 +6,7 @@
 import type { Finding, Position } from "../errors.ts";
 import { DRY_RUN } from "../compose/check/authorization.ts";
 import { allConditions, rulesOf, type Condition } from "../decide/conditions.ts";
-import type { Arrival, EdgeNode, Gateway, Policy, Workload } from "../decide/node.ts";
+import { CONNECTION, type Arrival, type EdgeNode, type Gateway, type Policy, type Workload } from "../decide/node.ts";
 import { Probes } from "../decide/probes.ts";
 import { peerText, type AccessRequest } from "../decide/request.ts";
 import { fulfilling, instances } from "../decide/samples.ts";
@@ -25,12 +25,10 @@ export interface Statement {
   sample: Sample | undefined;
 }
 
-export interface Sample {
-  method: string;
-  host: string;
-  path: string;
-  headers: [string, string][];
-}
+export type Sample =
+  | { method: string; host: string; path: string; headers: [string, string][] }
+  /** Of a connection. */
+  | { source: string; direct: string; sni: string | undefined };
 
 export interface StageReach {
   /** No policy needs to allow. */
@@ -74,7 +72,7 @@ interface Spot {
 export function reach(node: EdgeNode, peer: string[] | undefined): ReachResult {
   const result: ReachResult = { principal: peerText(peer), reaches: [], findings: [] };
   for (const gateway of node.gateways) {
-    const identity = gateway.policies.flatMap(rulesOf).flatMap(allConditions).filter(isIdentity);
+    const identity = gateway.policies.flatMap((policy) => rulesOf(policy)).flatMap(allConditions).filter(isIdentity);
     const probes = gateway.config && identity.length > 0 ? new Probes(gateway, identity) : undefined;
     try {
       for (const spot of spotsOf(gateway)) result.reaches.push(new Explorer(node, gateway, spot, peer, probes, result.findings).reach());
@@ -87,6 +85,8 @@ export function reach(node: EdgeNode, peer: string[] | undefined): ReachResult {
 
 /** Each workload on each listener, with the routes that lead there. */
 function spotsOf(gateway: Gateway): Spot[] {
+  const { chain: tcp } = gateway;
+  if (tcp) return gateway.listeners.map((listener) => ({ listener, chain: tcp, workload: gateway.self, routes: [] }));
   return gateway.listeners.flatMap((listener) =>
     listener.chains.flatMap((chain) => {
       const spots = new Map<Workload, Spot>();
@@ -117,14 +117,16 @@ class Explorer {
     private readonly findings: Finding[],
   ) {
     const { listener, chain } = spot;
+    const http = { method: "GET", host: "any.example", path: "/", headers: [], claims: undefined };
     const address = listener.addresses.find((each) => each !== "0.0.0.0" && each !== "::") ?? "127.0.0.1";
-    this.#base = { method: "GET", host: "any.example", path: "/", headers: [], peer, tls: chain.tls, sni: chain.serverNames[0]?.replace("*", "any"), direct: "198.51.100.9", remote: "198.51.100.9", local: { address, port: listener.port }, claims: undefined };
+    this.#base = { ...(chain.tcp ? CONNECTION : http), peer, tls: chain.tls, sni: chain.serverNames[0]?.replace("*", "any"), direct: "198.51.100.9", remote: "198.51.100.9", local: { address, port: listener.port } };
     this.#seen = chain.tls ? this.#base : { ...this.#base, peer: undefined, sni: undefined };
   }
 
   reach(): Reach {
     const { listener, chain, workload, routes } = this.spot;
-    const head = { listener: listener.name, workload: workload.name ?? workload.routes[0] ?? routes[0]!.route.name, routes: routes.map(({ host, route }) => routeText(host, route)), where: undefined, gateway: undefined, own: undefined, onTrial: [], sample: undefined };
+    const head = { listener: listener.name, workload: workload.name || (workload.routes[0] ?? routes[0]?.route.name ?? "nowhere"), routes: chain.tcp ? [chain.serverNames.length > 0 ? `connections as ${chain.serverNames.join(", ")}` : "connections"] : routes.map(({ host, route }) => routeText(host, route)), where: undefined, gateway: undefined, own: undefined, onTrial: [], sample: undefined };
+    if (chain.tcp?.backends.length === 0) return { ...head, access: "refused", reason: "no TCPRoute is on this listener: it closes every connection" };
     if (chain.clientCertificate && this.#base.peer === undefined) return { ...head, access: "refused", reason: "no connection without a client certificate" };
     if (this.#seen.peer !== undefined && this.#seen.peer.length > 1) return { ...head, access: "none", reason: "a certificate with more than one URI SAN is always denied" };
     const holds = this.probes?.holding(this.#seen) ?? ((): boolean => false);
@@ -136,17 +138,17 @@ class Explorer {
     for (const [stage, words] of [[first, "the Gateway's stage"], [own, undefined]] as const) {
       const always = stage.denied.find(({ conditions }) => conditions.length === 0);
       const at = words ? ` at ${words}` : "";
-      if (always) return this.#settled({ ...told, access: "none", reason: `${nameOf(always)} denies every request${at}`, where: placeOf(always) });
+      if (always) return this.#settled({ ...told, access: "none", reason: `${nameOf(always)} denies every ${chain.tcp ? "connection" : "request"}${at}`, where: placeOf(always) });
       if (!stage.open && stage.allowed.length === 0) return this.#settled({ ...told, access: "none", reason: `no ALLOW rule${at} can match` });
     }
     const free = stages.every(({ open, allowed, denied }) => (open || allowed.some(({ conditions }) => conditions.length === 0)) && denied.length === 0);
-    const reason = stages.every(({ open }) => open) ? "no ALLOW policy applies, so that everything is allowed that no DENY rule matches" : free ? "a rule allows every request" : "under conditions";
+    const reason = stages.every(({ open }) => open) ? "no ALLOW policy applies, so that everything is allowed that no DENY rule matches" : free ? `a rule allows every ${chain.tcp ? "connection" : "request"}` : "under conditions";
     return this.#settled({ ...told, access: free ? "all" : "some", reason });
   }
 
   #stage(policies: readonly Policy[], holds: (condition: Condition) => boolean): Stage {
     const allows = policies.filter((policy) => policy.spec.action !== "DENY");
-    return { open: allows.length === 0, allowed: remaining(allows, holds), denied: remaining(policies.filter((policy) => policy.spec.action === "DENY"), holds) };
+    return { open: allows.length === 0, allowed: remaining(allows, holds, this.#base.connection), denied: remaining(policies.filter((policy) => policy.spec.action === "DENY"), holds, this.#base.connection) };
   }
 
   #told(stage: Stage, other: Stage): StageReach {
@@ -176,7 +178,7 @@ class Explorer {
   /** Checks what is about to be told with requests of all kinds that get to this workload. */
   #settled(reached: Reach): Reach {
     if (reached.access === "some") return { ...reached, sample: [...reached.own!.allowed, ...(reached.gateway?.allowed ?? [])].find(({ sample }) => sample)?.sample ?? this.#try([]) };
-    const samples = this.spot.routes.slice(0, 50).flatMap((each) => this.#requestsFor(each).slice(0, 12)).flatMap((request) => ["GET", "POST", "DELETE"].map((method) => ({ ...request, method })));
+    const samples = this.#bases().slice(0, 50).flatMap((each) => each.slice(0, 12)).flatMap((request) => (request.connection ? this.#elsewhere(request) : ["GET", "POST", "DELETE"].map((method) => ({ ...request, method }))));
     let sample: Sample | undefined;
     for (const request of samples) {
       const arrival = this.#arrives(request);
@@ -184,7 +186,7 @@ class Explorer {
       const { allowed } = this.gateway.decide(arrival.request, arrival.route?.name);
       if (allowed) sample ??= asSample(arrival.request);
       if (allowed !== (reached.access === "all")) {
-        this.findings.push({ code: "reach-contradicted", severity: "error", message: `${reached.workload}: "${reached.access}" isn't what the module says of ${request.method} ${request.host}${request.path}`, found: allowed ? "allowed" : "denied", fix: "this is a defect of `selvedge reach`: please report it" });
+        this.findings.push({ code: "reach-contradicted", severity: "error", message: `${reached.workload}: "${reached.access}" isn't what the module says of ${request.connection ? `a connection from ${request.remote}` : `${request.method} ${request.host}${request.path}`}`, found: allowed ? "allowed" : "denied", fix: "this is a defect of `selvedge reach`: please report it" });
         return { ...reached, access: "some", reason: "under conditions that could not be worked out", sample };
       }
     }
@@ -195,8 +197,8 @@ class Explorer {
   #try(conditions: readonly Condition[], by?: { policy: string; rule: number }): Sample | undefined {
     let tries = 0;
     let fallback: Sample | undefined;
-    for (const each of this.spot.routes) {
-      for (const request of combine(this.#requestsFor(each), conditions)) {
+    for (const each of this.#bases()) {
+      for (const request of combine(each, conditions)) {
         if (tries++ >= MOST_TRIES) return fallback;
         const arrival = this.#arrives(request);
         if (!arrival) continue;
@@ -211,7 +213,18 @@ class Explorer {
 
   #arrives(request: AccessRequest): Extract<Arrival, { kind: "arrived" }> | undefined {
     const arrival = this.node.arrive(this.spot.listener, request);
-    return arrival.kind === "arrived" && arrival.workload === this.spot.workload && arrival.route?.action === "forward" ? arrival : undefined;
+    if (arrival.kind !== "arrived" || arrival.workload !== this.spot.workload) return undefined;
+    return arrival.request.connection || arrival.route?.action === "forward" ? arrival : undefined;
+  }
+
+  /** What to start from: the requests of each route, or the one connection. */
+  #bases(): AccessRequest[][] {
+    return this.spot.chain.tcp ? [[this.#base]] : this.spot.routes.map((each) => this.#requestsFor(each));
+  }
+
+  /** The same connection from other addresses. */
+  #elsewhere(request: AccessRequest): AccessRequest[] {
+    return [request, ...["10.0.0.1", "127.0.0.1", "2001:db8::1"].map((address) => ({ ...request, direct: address, remote: address }))];
   }
 
   /** As this route matches them. */
@@ -250,8 +263,8 @@ const isEnforced = (policy: Policy): boolean => policy.annotations[DRY_RUN] !== 
 const nameOf = ({ rule }: Remaining): string => `${rule.policy.id}#${rule.index}`;
 const placeOf = ({ rule }: Remaining): Position => rule.policy.at(["spec", "rules", rule.index]);
 
-function asSample({ method, host, path, headers }: AccessRequest): Sample {
-  return { method, host, path, headers };
+function asSample({ connection, method, host, path, headers, remote, direct, sni }: AccessRequest): Sample {
+  return connection ? { source: remote, direct, sni } : { method, host, path, headers };
 }
 
 function routeText(host: string, { match }: Route): string {

@@ -1,5 +1,5 @@
 /** What is left of a policy's rules once it is known who calls: which can't match any more, and which conditions the others still have. */
-import { IDENTITY, rulesOf, type Condition, type RuleConditions } from "../decide/conditions.ts";
+import { IDENTITY, isHttp, rulesOf, type Condition, type RuleConditions } from "../decide/conditions.ts";
 import type { Policy } from "../decide/node.ts";
 
 /** One way in which a rule can still match: all of these conditions. */
@@ -9,8 +9,9 @@ export interface Remaining {
 }
 
 /** Every way in which these policies' rules can still match. @param holds tells of conditions on identity whether they hold */
-export function remaining(policies: readonly Policy[], holds: (condition: Condition) => boolean): Remaining[] {
-  return policies.flatMap(rulesOf).flatMap((rule) => {
+export function remaining(policies: readonly Policy[], holds: (condition: Condition) => boolean, connection = false): Remaining[] {
+  return policies.flatMap((policy) => rulesOf(policy, connection)).flatMap((rule) => {
+    if (connection && rule.when.some(({ attribute }) => isHttp(attribute))) return [];
     const open = (conditions: Condition[]): Condition[] | undefined => (conditions.every((each) => !isIdentity(each) || holds(each)) ? conditions.filter((each) => !isIdentity(each)) : undefined);
     const alternatives = (lists: Condition[][]): Condition[][] => (lists.length === 0 ? [[]] : shortest(lists.flatMap((each) => (open(each) ? [open(each)!] : []))));
     const when = open(rule.when);

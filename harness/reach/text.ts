@@ -37,8 +37,8 @@ function stageLines({ open, allowed, denied }: StageReach, prefix: string, paint
 }
 
 function allowLine({ rule, where, conditions, sample }: Statement, prefix: string, paint: Paint): string {
-  const what = conditions.length === 0 ? "every request" : conditionsText(conditions);
-  const tried = sample ? `tried: ${sampleText(sample)}` : "no request that was tried got through: a DENY rule, a route or another condition may be in the way";
+  const what = conditions.length === 0 ? (sample && "source" in sample ? "every connection" : "every request") : conditionsText(conditions);
+  const tried = sample ? `tried: ${sampleText(sample)}` : "nothing that was tried got through: a DENY rule, a route or another condition may be in the way";
   return `  ${prefix}${sample ? "" : `${paint.yellow("may")} `}${what}  ${paint.dim(`${rule} ${place(where)}`)}\n    ${paint.dim(tried)}`;
 }
 
@@ -46,6 +46,8 @@ function conditionsText(conditions: Statement["conditions"]): string {
   return conditions.map(({ field, negated, values }) => `${field === "notValues" ? "" : field}${negated && !/^not[A-Z]/.test(field) ? " not" : ""} ${values.slice(0, 8).join(", ")}${values.length > 8 ? ` and ${values.length - 8} more` : ""}`.trim()).join("; ");
 }
 
-function sampleText({ method, host, path, headers }: Sample): string {
+function sampleText(sample: Sample): string {
+  if ("source" in sample) return `from ${sample.source}${sample.direct === sample.source ? "" : ` by ${sample.direct}`}${sample.sni === undefined ? "" : ` as ${sample.sni}`}`;
+  const { method, host, path, headers } = sample;
   return `${method} ${host}${path}${headers.map(([name, value]) => ` ${name}: ${value}`).join("")}`;
 }

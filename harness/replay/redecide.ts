@@ -25,14 +25,14 @@ export class Redecider {
   decide(logged: LoggedRequest): Outcome | string {
     const listener = listenerOf(this.node, logged);
     if (typeof listener === "string") return listener;
-    const gateway = this.node.gateway(listener);
     const { request } = logged;
     const local = logged.port === undefined ? { ...request.local, port: listener.port } : request.local;
-    const asked: AccessRequest = { ...request, local, ...(logged.unknown("principal") && { peer: [] }), ...(logged.unknown("sni") && { sni: request.host.replace(/:\d*$/, "") }) };
+    const asked: AccessRequest = { ...request, local, ...(logged.unknown("principal") && { peer: [] }), ...(logged.unknown("sni") && !request.connection && { sni: request.host.replace(/:\d*$/, "") }) };
     const arrival = this.node.arrive(listener, asked, unknownToRoutes(logged));
     if (arrival.kind === "refused") return { verdict: "refuse", rule: undefined, workload: undefined };
     if (arrival.kind === "redirected") return { verdict: "redirect", rule: undefined, workload: undefined };
-    if (arrival.kind === "arrived") return this.#ask(gateway, arrival.workload, arrival.route?.name, arrival.request, logged);
+    if (arrival.kind === "arrived") return this.#ask(arrival.gateway, arrival.workload, arrival.route?.name, arrival.request, logged);
+    const gateway = this.node.gateway(listener);
     // The log names the route that the request took, perhaps that of an arm.
     const workload = gateway.workloads.find(({ routes }) => routes.some((route) => logged.route === route || logged.route?.startsWith(`${route}/`)));
     if (!workload || logged.route === undefined) return logged.route === undefined ? "its route depends on headers or a query, which the log doesn't have" : `no route ${logged.route}`;
@@ -57,7 +57,7 @@ export class Redecider {
   }
 
   #variant(gateway: Gateway, open: readonly Attribute[], allow: boolean): AuthzModule {
-    const key = `${gateway.name} ${allow} ${open.join(" ")}`;
+    const key = `${gateway.name} ${gateway.chain?.tcp?.plugin ?? ""} ${allow} ${open.join(" ")}`;
     let module = this.#variants.get(key);
     if (!module) {
       const set = new Set(open);

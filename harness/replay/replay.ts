@@ -129,7 +129,7 @@ function collect(groups: Map<string, FlipGroup>, result: ReplayResult, { request
   else if (groups.size >= MOST_GROUPS) result.ungrouped++;
   else {
     const side = (node: EdgeNode, { verdict, rule }: Outcome): Side => ({ verdict, rule, where: rule === undefined ? undefined : whereIs(node, rule) });
-    groups.set(key, { principal, workload, method: request.method, path: pathTemplate(path), from: side(old, was), to: side(next, is), count: 1, line, example: path });
+    groups.set(key, { principal, workload, method: request.connection ? "connection" : request.method, path: request.connection ? (request.sni ?? "") : pathTemplate(path), from: side(old, was), to: side(next, is), count: 1, line, example: path });
   }
 }
 

@@ -1,5 +1,6 @@
 /** Runs a folder of policies as a node; with a Scenario in it, plays that and says what it showed. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { keepBundles } from "../bundle/keep.ts";
 import { untilInterrupted } from "../cleanup.ts";
 import { modulesIn, startEnvoy, watchTraps, type RunningEnvoy } from "../envoy/index.ts";
 import { fail, formatFinding } from "../errors.ts";
@@ -85,6 +86,7 @@ async function serve({ dir, options, prepared, progress, interruption }: Serving
     progress.done();
     (options.stderr ?? process.stderr).write(`A filter trapped: ${trap}\n`);
   });
+  const stopKeeping = keep(prepared, running, options, progress);
   try {
     const { signal } = interruption;
     const played = scenario && authority !== undefined ? { ...prepared, scenario, authority } : undefined;
@@ -99,6 +101,7 @@ async function serve({ dir, options, prepared, progress, interruption }: Serving
     }
     return result && !result.ok ? 1 : 0;
   } finally {
+    await stopKeeping();
     await running.stop();
     stopWatching();
   }
@@ -112,6 +115,16 @@ async function start({ bootstrap, envoy }: Prepared, { concurrency }: RunOptions
   }
   progress.step(`Starting Envoy ${envoy.version}`);
   return startEnvoy({ config: bootstrap, envoy, ...(concurrency !== undefined && { concurrency }) });
+}
+
+/** Where the node has a folder for it: keeps the bundles that its filters take. */
+function keep({ trusted, composition }: Prepared, running: RunningEnvoy, { trust, stderr = process.stderr }: RunOptions, progress: Progress): () => Promise<void> {
+  const state = trust?.state;
+  if (!trusted || state === undefined) return () => Promise.resolve();
+  return keepBundles({ running, composition, trusted, state, onTrouble: (text) => {
+    progress.done();
+    stderr.write(`${text}\n`);
+  } });
 }
 
 /** Says what the run showed and what can be tried. */

@@ -1,6 +1,7 @@
 /** Everything that is checked before anything is started: policies, Scenario, certificates, modules, ports, Envoy's own view. */
 import { join } from "node:path";
 import { packageRoot } from "../build/index.ts";
+import { trustOf, type Trusted, type TrustOptions } from "../bundle/trust.ts";
 import { composeEnvoy, DEFAULT_ROOT_NAMESPACE, loadPolicies, type ComposeOptions, type Composition, type Policies } from "../compose/index.ts";
 import { Report, sortFindings } from "../compose/report.ts";
 import { resolvePolicies } from "../compose/resolve/index.ts";
@@ -21,6 +22,8 @@ export interface PrepareOptions {
   envoy?: string;
   /** What `composeEnvoy` is told; modules are looked for in the package's `dist` unless it says otherwise. */
   compose?: Partial<ComposeOptions>;
+  /** Whose signed bundles count, besides what the folder's PolicyBundle says. */
+  trust?: TrustOptions;
 }
 
 export type Engine = "envoy" | "host";
@@ -33,6 +36,8 @@ export interface Prepared {
   bootstrap: Bootstrap;
   /** Warnings; an error is thrown. */
   warnings: Finding[];
+  /** Where policies come signed. */
+  trusted?: Trusted;
   scenario?: Scenario;
   /** Directory of the authority that the node's certificate comes from. */
   authority?: string;
@@ -72,10 +77,12 @@ export async function prepare(dir: string, options: PrepareOptions, step: (text:
     await issueCertificates(plan);
   }
   step("Composing the configuration");
+  const trusted = trustOf(policies, options.trust ?? {});
   const composition = composeEnvoy(policies, {
     moduleDir: join(packageRoot, "dist"),
     ...(envoy && { envoyVersion: envoy.version }),
     ...options.compose,
+    ...(trusted && { signing: trusted.signing }),
     trustDomain: scenario?.trustDomain ?? options.compose?.trustDomain ?? TRUST_DOMAIN,
   });
   throwErrors(composition.findings);
@@ -94,7 +101,8 @@ export async function prepare(dir: string, options: PrepareOptions, step: (text:
     ...(envoy && { envoy }),
     composition,
     bootstrap,
-    warnings: composition.findings,
+    warnings: [...composition.findings, ...(trusted?.findings ?? [])],
+    ...(trusted && { trusted }),
     ...(scenario && { scenario }),
     ...(plan && { authority: plan.authority }),
   };

@@ -14,7 +14,8 @@ import { AdminClient, checkPorts, loadBootstrap, type Bootstrap, type ConfigSour
 import { listenerPort, waitForLog } from "../envoy/running.ts";
 import { SelvedgeError, type Finding } from "../errors.ts";
 import * as cel from "../host/cel.ts";
-import { Host, loadFilterSync, provideCel, RealClock, type Clock, type Filter } from "../host/index.ts";
+import { Host, loadFilterSync, RealClock, type Clock, type Filter } from "../host/index.ts";
+import { provideCel } from "../host/foreign.ts";
 import { Admin } from "./admin.ts";
 import { Listener, type ConnectionLimit } from "./downstream/listener.ts";
 import { Counters } from "./report/counters.ts";

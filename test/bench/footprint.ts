@@ -7,7 +7,7 @@ import { benchBootstrap } from "./envoy-config.ts";
 import { Load } from "./load.ts";
 import { sampleMemory, type MemorySample } from "./memory.ts";
 import { pluginFilter, type Modules } from "./modules.ts";
-import { authzConfig, canaryConfig, edgeConfig, telemetryConfig } from "./plugins.ts";
+import { authzConfig, canaryConfig, edgeConfig, signedConfig, telemetryConfig } from "./plugins.ts";
 import { requestsOf } from "./requests.ts";
 import { median } from "./statistics.ts";
 
@@ -32,12 +32,16 @@ export interface Footprint {
   rows: FootprintRow[];
   /** CPU time that authz takes to read 5,000 policies, in each VM. */
   configureMs?: number;
+  /** The same of a signed bundle. */
+  configureSignedMs?: number;
 }
 
 export interface FootprintOptions {
   envoyPath: string;
   modules: Modules;
   progress?: (message: string) => void;
+  /** Which rows, by id; default: all. */
+  only?: (id: string) => boolean;
 }
 
 const STARTS = 3;
@@ -59,12 +63,12 @@ interface Start extends MemorySample {
   startCpuMs: number;
 }
 
-export async function measureFootprint({ envoyPath, modules, progress }: FootprintOptions): Promise<Footprint> {
+export async function measureFootprint({ envoyPath, modules, progress, only = () => true }: FootprintOptions): Promise<Footprint> {
   const directory = temporaryDirectory("bench");
   try {
     const certificates = await makeCertificates(directory.path);
     const rows: FootprintRow[] = [];
-    for (const candidate of candidates(modules)) {
+    for (const candidate of candidates(modules).filter(({ id }) => only(id))) {
       progress?.(`starting Envoy with ${candidate.title}`);
       const start = (concurrency: number): Promise<Start> => startOnce({ envoyPath, directory: directory.path, certificates, filters: candidate.filters, concurrency });
       const ones: Start[] = [];
@@ -80,7 +84,7 @@ export async function measureFootprint({ envoyPath, modules, progress }: Footpri
         wasmPerWorker: ones[0]!.wasm === null || twos[0]!.wasm === null ? null : twos[0]!.wasm - ones[0]!.wasm,
       });
     }
-    return { rows, configureMs: configureMs(rows) };
+    return { rows, configureMs: configureMs(rows), configureSignedMs: configureMs(rows, "signed") };
   } finally {
     directory.remove();
   }
@@ -90,8 +94,8 @@ export async function measureFootprint({ envoyPath, modules, progress }: Footpri
  * What the configuration costs is what authz takes longer with 5,000 policies than with 10, less what an empty module
  * does that is given the same two texts and reads neither: loading them is Envoy's work.
  */
-export function configureMs(rows: readonly Pick<FootprintRow, "id" | "startCpuMs">[]): number | undefined {
-  const [many, few, emptyMany, emptyFew] = [`authz/${MANY}`, "authz/10", `empty/authz/${MANY}`, "empty/authz/10"].map((id) => rows.find((row) => row.id === id)?.startCpuMs);
+export function configureMs(rows: readonly Pick<FootprintRow, "id" | "startCpuMs">[], what: "authz" | "signed" = "authz"): number | undefined {
+  const [many, few, emptyMany, emptyFew] = [`${what}/${MANY}`, `${what}/10`, `empty/${what}/${MANY}`, `empty/${what}/10`].map((id) => rows.find((row) => row.id === id)?.startCpuMs);
   if (many === undefined || few === undefined || emptyMany === undefined || emptyFew === undefined) return undefined;
   return (many - few - (emptyMany - emptyFew)) / CONFIGURED;
 }
@@ -104,6 +108,8 @@ function candidates({ filters, empty }: Modules): Candidate[] {
   for (const count of [10, MANY]) {
     add(`empty/authz/${count}`, `empty module, ${count} policies unread`, empty.authz, authzConfig(count));
     add(`authz/${count}`, `authz, ${count} policies`, filters.authz, authzConfig(count));
+    add(`empty/signed/${count}`, `empty module, ${count} signed policies unread`, empty.authz, signedConfig(count));
+    add(`signed/${count}`, `authz, ${count} signed policies`, filters.authz, signedConfig(count));
   }
   add("canary", "canary", filters.canary, canaryConfig());
   add("telemetry", "telemetry", filters.telemetry, telemetryConfig());

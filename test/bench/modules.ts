@@ -55,5 +55,5 @@ function readModule(kind: FilterName, path: string): Module {
 
 /** The HTTP filter, as compose writes it. @param vm whose it is; filters of the same name share a VM */
 export function pluginFilter(module: Module, vm: string, config: object): Config {
-  return wasmFilter({ kind: module.kind, name: `bench.${vm}.${module.kind}`, json: JSON.stringify(config) }, module.capabilities, module.path, DEFAULT_ENVOY);
+  return wasmFilter({ kind: module.kind, name: `bench.${vm}.${module.kind}`, json: JSON.stringify(config), signed: "signing" in config }, module.capabilities, module.path, DEFAULT_ENVOY);
 }

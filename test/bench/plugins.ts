@@ -1,3 +1,6 @@
+import { generateKeyPairSync } from "node:crypto";
+import { seal } from "../../harness/bundle/envelope.ts";
+import { encodePublicKey } from "../../harness/bundle/keys.ts";
 import type { PluginKind } from "../../harness/compose/emit/plugins.ts";
 import { CANARY, IDENTITY_KEY, RULE, STABLE } from "./envoy-config.ts";
 import { makePolicies, WORKLOAD } from "./policies.ts";
@@ -19,6 +22,14 @@ export function authzConfig(policies: number, routed = false): object {
     ...(routed && { workloads: [{ name: "prod/reviews", ...WORKLOAD, targets: ["Backend/reviews"], routes: [RULE, `${RULE}/${CANARY}`] }] }),
     identity,
   };
+}
+
+/** The same in a bundle that was signed a moment ago. */
+export function signedConfig(policies: number): object {
+  const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "prime256v1" });
+  const { identity: _, ...authz } = authzConfig(policies) as Record<string, unknown>;
+  const bundle = seal({ version: 1, expires: Math.floor(Date.now() / 1000) + 3600, audience: ["edge"], authz }, [{ key: privateKey }]);
+  return { identity, signing: { keys: [encodePublicKey(publicKey)], audience: "edge", minimumVersion: 1 }, bundle };
 }
 
 /** What canary reads: every request its own draw, or the user's share. */

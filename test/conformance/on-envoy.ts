@@ -53,6 +53,7 @@ function listener(scenario: Scenario, file: string): object {
                     name: "host-a",
                     domains: ["*"],
                     routes: [
+                      { name: "route-b", match: { prefix: "/", headers: [{ name: "x-route", string_match: { exact: "b" } }] }, route: { cluster: "upstream", timeout: "5s" } },
                       {
                         name: "route-a",
                         match: { prefix: "/" },

@@ -30,6 +30,9 @@ const clusters: Record<string, UpstreamInit> = {
   },
 };
 
+const routeA = { name: "route-a", cluster: "upstream", virtualHost: "host-a", metadata: { "test.route": { owner: "probe", weight: 2, deep: { list: [1, "two", true] } } } };
+const routeB = { name: "route-b", cluster: "upstream", virtualHost: "host-a" };
+
 /** Both ends of every connection. */
 const ends = { source: { address: "127.0.0.1", port: 40000 }, destination: { address: "127.0.0.1", port: 10000 } };
 
@@ -97,7 +100,7 @@ async function exchange(filter: Filter, scenario: Scenario, request: ScenarioReq
         bufferLimit: scenario.bufferLimit,
         ...ends,
         connection,
-        routes: { name: "route-a", cluster: "upstream", virtualHost: "host-a", metadata: { "test.route": { owner: "probe", weight: 2, deep: { list: [1, "two", true] } } } },
+        routes: (headers) => (!headers[":path"]?.startsWith("/") ? undefined : headers["x-route"] === "b" ? routeB : routeA),
         upstream: { address: "127.0.0.1", port: 20000 },
       },
     },

@@ -20,6 +20,17 @@ function reply(...codes: string[]): ScenarioRequest[] {
   return codes.map((code) => ({ path: `/${code}`, method: "POST", headers: [["x-do", code]], body: ["body"], response: { headers: [["x-up", "1"]], body: ["answer"] }, giveUpMs: 700 }));
 }
 
+/** Requests for the probe edit: when and how, which header, and its value. */
+function edit(...edits: [string, string?, string?][]): ScenarioRequest[] {
+  return edits.map(([code, name = "", value = ""], i) => ({
+    path: `/${i}`,
+    method: code.startsWith("b") ? "POST" : "GET",
+    headers: [["x-edit", code], ["x-edit-name", name], ["x-edit-value", value]],
+    body: code.startsWith("b") ? ["body"] : undefined,
+    response: { headers: [["x-r", "1"]], body: ["answer"] },
+  }));
+}
+
 /** Requests for the probe failure: where it traps; a last one shows what is left. */
 function trap(where: string): ScenarioRequest[] {
   return [
@@ -68,7 +79,7 @@ export const scenarios: Scenario[] = [
   { id: "flow", requests: flow("get", "0000000", "1000001", "2000000", "3000001", "4000001", "5000001", "0001002", "0002002", "0003002", "0004002", "1000000", "1000003", "1000004", "0001003", "0001004") },
   { id: "flow-post", probe: "flow", requests: flow("post", "0000000", "1000001", "1100005", "3000001", "4000001", "0100001", "0100005", "0200001", "0200005", "0300001", "0300005", "0400001") },
   { id: "flow-reply", probe: "flow", requests: flow("post", "0001002", "0000102", "0000105", "0000202", "0000205", "0000302", "0000305", "0100003", "0100004", "0000103", "0000104", "0001104") },
-  { id: "flow-trailers", probe: "flow", requests: flow("trailers", "0000000", "0010001", "0110001", "0000012", "0000112", "1000001", "0001002", "0020001") },
+  { id: "flow-trailers", probe: "flow", requests: flow("trailers", "0000000", "0010001", "0110001", "0000012", "0000112", "1000001", "0001002", "0020001", "0300000", "0000300") },
   { id: "flow-iteration", probe: "flow", allowHeadersStopIteration: true, requests: [...flow("get", "1000001", "0001002"), ...flow("post", "1000001", "1100001", "1100005", "0001002", "0001102")] },
   {
     id: "flow-limit",
@@ -101,6 +112,18 @@ export const scenarios: Scenario[] = [
     requests: ["qa", "qb", "qc", "qd", "ra"].map((code) => ({ path: "/pkg.Service/Method", method: "POST", headers: [["x-do", code], ["content-type", "application/grpc"]], body: ["b"], response: { body: ["a"] } })),
   },
   { id: "reply-head", probe: "reply", requests: ["qa", "qb", "qc"].map((code) => ({ path: "/", method: "HEAD", headers: [["x-do", code]] })) },
+  {
+    id: "edit-routing",
+    probe: "edit",
+    allowHeadersStopIteration: true,
+    requests: edit(["qa", "x-route", "b"], ["qs", "x-route", "b"], ["bs", "x-route", "b"], ["ba", "x-new", "1"], ["qc"], ["qr", "x-nothing"], ["qr", ":path"], ["qs", ":path", "/other"], ["qs", ":path", "other"], ["qs", ":path", "*"], ["br", ":path"], ["qr", "x-forwarded-proto"], ["qr", ":scheme"], ["qp"]),
+  },
+  {
+    id: "edit-invalid",
+    probe: "edit",
+    requests: edit(["qr", ":method"], ["qs", ":method", "CONNECT"], ["qa", "x-bad name", "1"], ["qa", "x:bad", "1"], ["qa", "X-Ü", "1"], ["qa", "x-\"q\"", "1"], ["qa", ":nothing", "1"], ["qa", "X-Up", "ü"], ["qn", "x-line"], ["qn", ":path"]),
+  },
+  { id: "edit-status", probe: "edit", requests: edit(["rr", ":status"], ["rs", ":status", "abc"], ["rs", ":status", ""], ["rs", ":status", "-1"], ["rs", ":status", "2e2"], ["rs", ":status", "299"], ["ra", "x-more", "1"]) },
   { id: "callouts", requests: [{ path: "/args" }, { path: "/host" }, { path: "/ok" }, { path: "/slow" }, { path: "/refused" }, { path: "/reset" }].map((request) => ({ ...request, giveUpMs: 1500 })), afterMs: 100 },
   { id: "foreign", requests: [{ path: "/" }] },
   { id: "cel", config: EXPRESSIONS.join("\n"), requests: [{ path: "/get?a=1", headers: [["x-two", "a"], ["x-two", "b"], ["user-agent", "probe"], ["referer", "http://r/"], ["cookie", "a=1"]] }] },

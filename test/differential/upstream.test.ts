@@ -1,8 +1,9 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { parseAllDocuments } from "yaml";
+import { parse, parseAllDocuments } from "yaml";
 import type { Config, Json } from "../../harness/compose/emit/config.ts";
+import { attributes } from "./istio-attributes.ts";
 import { toRbac, type Action, type IstioPolicy, type Mesh } from "./istio.ts";
 import { istioSources } from "./upstream.ts";
 
@@ -27,9 +28,11 @@ const ELSEWHERE: [RegExp, string][] = [
   [/allow-host-before-111/, "no test of Istio's uses this pair any more"],
 ];
 
+let security: string;
 let directory: string;
 beforeAll(async () => {
-  directory = join(await istioSources(), "pilot/pkg/security/authz/builder/testdata");
+  security = join(await istioSources(), "pilot/pkg/security/authz");
+  directory = join(security, "builder/testdata");
 }, 300_000);
 
 const read = (name: string): unknown[] =>
@@ -108,5 +111,27 @@ describe("our translation is Istio's", () => {
     expect(unequal).toEqual([]);
     expect(outputs.filter((name) => !covered.has(name) && !elsewhere.includes(name))).toEqual([]);
     expect(outputs.length).toBeGreaterThan(40);
+  });
+
+  test("for every issuer and subject in the tables of its own tests", () => {
+    const source = readFileSync(join(security, "model/generator_test.go"), "utf8");
+    const table = source.slice(source.indexOf("func TestRequestPrincipal("), source.indexOf("func TestGenerator("));
+    const cases = [...table.matchAll(/in:\s+"([^"]*)",\s+want: `([^`]*)`/g)].map(([, value, want]) => [value!, want!] as const);
+    for (const [value, want] of cases) expect([value, attributes("request.auth.principal")!.matchers("request.auth.principal", [value], "ns")]).toEqual([value, [parse(want)]]);
+    expect(cases.length).toBeGreaterThan(7);
+  });
+
+  test("for every nested claim and every metadata key in them", () => {
+    const nested = readFileSync(join(security, "model/util_test.go"), "utf8");
+    const names = [...nested.slice(nested.indexOf("func TestExtractNameInNestedBrackets(")).matchAll(/\{s: "([^"]*)", want: \[\]string\{([^}]*)\}\}/g)];
+    for (const [, brackets, want] of names) {
+      const [{ metadata }] = attributes("request.auth.claims[")!.matchers(`request.auth.claims${brackets}`, ["v"], "ns") as [{ metadata: { path: { key: string }[] } }];
+      expect(metadata.path.map(({ key }) => key)).toEqual(["payload", ...(JSON.parse(`[${want}]`) as string[])]);
+    }
+    expect(names.length).toBeGreaterThan(5);
+    const source = readFileSync(join(security, "model/generator_test.go"), "utf8");
+    const metadata = [...source.matchAll(/key: +"(experimental[^"]*)",\s+value: +"([^"]*)",\s+want: yamlPermission\(t, `([^`]*)`\)/g)];
+    for (const [, key, value, want] of metadata) expect(attributes("experimental.envoy.filters.")!.matchers(key!, [value!], "ns")).toEqual([snake(parse(want!) as Json)]);
+    expect(metadata.length).toBe(2);
   });
 });

@@ -9,6 +9,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { buildAll } from "../../harness/build/index.ts";
 import { writeAtomically } from "../../harness/build/files.ts";
 import { findEnvoy, startEnvoy, type Bootstrap, type EnvoyBinary, type RunningEnvoy } from "../../harness/envoy/index.ts";
+import { attacks } from "../unit/bundle/attacks.ts";
 import { payload as payloadOf, signed, signer, stranger, successor, trust } from "../unit/bundle/support.ts";
 
 type Filter = "authz" | "edge";
@@ -33,14 +34,14 @@ afterEach(async () => {
 });
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
-const wasm = (filter: Filter, config: object): object => ({
+const wasm = (filter: Filter, config: object | string): object => ({
   "@type": WASM,
   config: {
     name: `edge-${filter}`,
     root_id: filter,
     failure_policy: "FAIL_RELOAD",
     vm_config: { vm_id: filter, runtime: "envoy.wasm.runtime.v8", code: { local: { filename: join(directory, `${filter}.wasm`) } } },
-    configuration: { "@type": "type.googleapis.com/google.protobuf.StringValue", value: JSON.stringify(filter === "edge" ? { authz: config } : config) },
+    configuration: { "@type": "type.googleapis.com/google.protobuf.StringValue", value: typeof config === "string" ? config : JSON.stringify(filter === "edge" ? { authz: config } : config) },
   },
 });
 
@@ -67,10 +68,10 @@ const cluster = (name: string, port: number): object => ({
 });
 
 class Node {
-  constructor(readonly envoy: RunningEnvoy, private readonly file: string, private readonly render: (config: object) => object) {}
+  constructor(readonly envoy: RunningEnvoy, private readonly file: string, private readonly render: (config: object | string) => object) {}
 
   /** Replaces the file that Envoy watches, and waits for what it makes of it. */
-  async update(config: object, counter: RegExp): Promise<void> {
+  async update(config: object | string, counter: RegExp): Promise<void> {
     const read = async (): Promise<number> => [...(await this.envoy.admin.stats()).entries()].filter(([name]) => counter.test(name)).reduce((sum, [, value]) => sum + value, 0);
     const before = await read();
     await writeAtomically(this.file, JSON.stringify(this.render(config)));
@@ -115,10 +116,10 @@ let files = 0;
 async function start(config: object, how: How, { filter = "authz", clusters = [] }: { filter?: Filter; clusters?: object[] } = {}): Promise<Node> {
   const file = join(directory, `discovery-${files++}.json`);
   const watched = { path_config_source: { path: file, watched_directory: { path: directory } }, resource_api_version: "V3" };
-  const inline = (each: object): object => ({ name: "selvedge", typed_config: wasm(filter, each) });
+  const inline = (each: object | string): object => ({ name: "selvedge", typed_config: wasm(filter, each) });
   const render = how === "ecds"
-    ? (each: object) => ({ resources: [{ "@type": `${TYPE}.config.core.v3.TypedExtensionConfig`, ...inline(each) }] })
-    : (each: object) => ({ resources: [{ "@type": `${TYPE}.config.listener.v3.Listener`, ...listener(inline(each)) }] });
+    ? (each: object | string) => ({ resources: [{ "@type": `${TYPE}.config.core.v3.TypedExtensionConfig`, ...inline(each) }] })
+    : (each: object | string) => ({ resources: [{ "@type": `${TYPE}.config.listener.v3.Listener`, ...listener(inline(each)) }] });
   await writeAtomically(file, JSON.stringify(render(config)));
   const discovered = { name: "selvedge", config_discovery: { config_source: watched, type_urls: [WASM] } };
   const bootstrap = {
@@ -146,12 +147,14 @@ describe("an Envoy that starts with a bundle", () => {
     ["a stranger's bundle", () => ({ signing: trust(), bundle: signed(payload(1), stranger) }), /found a bundle refused: signature/],
     ["a bundle that was tampered with", () => ({ signing: trust(), bundle: { ...signed(payload(1)), payload: signed(payload(2)).payload } }), /found a bundle refused: signature/],
     ["a bundle for another node", () => mounted(1, { audience: ["edge-2"] }), /found a bundle refused: audience/],
+    ["a bundle that has expired", () => mounted(1, { expires: now() - 1 }), /found a bundle refused: expired, expected a newer one/],
+    ["a bundle below the least version", () => mounted(1, {}, trust({ minimumVersion: 2 })), /found a bundle refused: version, expected a newer one/],
   ])("doesn't come up with %s", async (_, config, why) => {
     await expect(start(config(), "static")).rejects.toThrow(why);
   });
 
-  it("denies everything with one that has expired", async () => {
-    const node = await start(mounted(1, { expires: now() - 1 }), "static");
+  it("denies everything with one that has expired while newer ones can be fetched", async () => {
+    const node = await start({ ...mounted(1, { expires: now() - 1 }), source: { cluster: "nowhere", path: "/" } }, "static");
     expect(await node.statuses("/v1")).toEqual([403]);
     expect(node.envoy.log()).toContain("no valid bundle: everything is denied");
   });
@@ -182,17 +185,45 @@ describe.each<[How, RegExp, RegExp]>([
     expect(await node.gauge("configuration_rejected")).toBe(0);
   });
 
-  it("with an older or an expired bundle leaves the newest in place", async () => {
+  it("with an older or an expired bundle is refused, so that the newest stays in place", async () => {
     const node = await start(mounted(2), how);
     await eventually(async () => expect(await node.statuses("/v2")).toEqual([200]));
-    for (const bad of [mounted(1), mounted(3, { expires: now() - 1 })]) {
-      await node.update(bad, accepted);
-      await sleep(500);
+    for (const [bad, reason] of [[mounted(1), "version"], [mounted(2, { audience: ["edge-1", "edge-2"] }), "version"], [mounted(3, { expires: now() - 1 }), "expired"]] as const) {
+      await node.update(bad, refused);
       expect([await node.statuses("/v2"), await node.statuses("/v1"), await node.statuses("/v3")]).toEqual([[200], [403], [403]]);
-      await eventually(async () => expect(await node.gauge("bundle_rejected")).toBe(1));
+      expect([await node.gauge("configuration_rejected"), await node.gauge("bundle_version")]).toEqual([1, 2]);
+      expect(node.envoy.log()).toContain(`a bundle refused: ${reason}`);
     }
   });
+
+  // Workers that refuse what the main thread took would let requests pass.
+  it("back to what ran before is no reason to open up: the newest of the process decides", async () => {
+    const [first, second] = [mounted(1), mounted(2)];
+    const node = await start(first, how);
+    await eventually(async () => expect(await node.statuses("/v1")).toEqual([200]));
+    await node.update(second, accepted);
+    await eventually(async () => expect([await node.statuses("/v1"), await node.statuses("/v2")]).toEqual([[403], [200]]));
+    await node.update(first, accepted);
+    await eventually(async () => expect([await node.statuses("/v1"), await node.statuses("/v2")]).toEqual([[403], [200]]));
+  });
 });
+
+it("a bundle that was meddled with changes nothing, and says so; another spelling of a good one is taken", async () => {
+  const node = await start(mounted(5), "ecds");
+  const raw = (text: string): string => `{"signing":${JSON.stringify(trust())},"bundle":${text}}`;
+  const list = attacks(now(), 5).filter(({ whole }) => whole === undefined);
+  for (const { name, text } of list.filter(({ reason }) => reason !== undefined)) {
+    await node.update(raw(text), /extension_config_discovery.*\.config_fail$/);
+    expect([await node.status("/v5"), await node.status("/v6"), await node.status("/")], name).toEqual([200, 403, 403]);
+  }
+  expect([await node.gauge("configuration_rejected"), await node.gauge("bundle_version"), await node.statuses("/v5")]).toEqual([1, 5, [200]]);
+  const respelled = list.filter(({ name }) => /^(two signatures, a stranger|an unknown name|base64url|white space|the other s)/.test(name));
+  expect(respelled.length).toBe(5);
+  for (const { name, text } of respelled) {
+    await node.update(raw(text), /extension_config_discovery.*\.config_reload$/);
+    await eventually(async () => expect([await node.status("/v5"), await node.status("/v6")], name).toEqual([403, 200]));
+  }
+}, 300_000);
 
 describe("a source", () => {
   async function serve(): Promise<{ port: number; requests: { etag: string | undefined }[]; set(body: string | undefined, etag?: string): void; close(): Promise<void> }> {

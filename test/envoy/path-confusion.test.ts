@@ -23,6 +23,8 @@ const POLICIES: Record<string, { spec: string; denied: (path: string) => boolean
   "deny-suffix": { spec: deny('paths: ["*/secret"]'), denied: (path) => path.endsWith("/secret"), targets: [["admin", "secret"], ["files", "secret"]] },
   "deny-template": { spec: deny('paths: ["/admin/{**}", "/t/{*}/x"]'), denied: (path) => path.startsWith("/admin/") || /^\/t\/[^/]+\/x$/.test(path), targets: [["admin", "x"], ["t", "a*b/x"], ["t", "y/x"]] },
   "deny-not-paths": { spec: deny('notPaths: ["/public/*"]'), denied: (path) => !path.startsWith("/public/"), targets: [["admin", "x"], ["files", "x"]] },
+  "deny-escaped": { spec: deny('paths: ["/caf%C3%A9", "/caf%C3%A9/*"]'), denied: (path) => under(path, "/caf\xc3\xa9"), targets: [["caf%C3%A9", "x"], ["caf%c3%a9", "x"], ["caf%C3%a9", "x"], ["%63af%c3%A9", "x"]] },
+  "allow-not-paths": { spec: allow('paths: ["/files/*"], notPaths: ["/files/@x", "/files/@x/*", "/files/a b"]'), denied: (path) => !path.startsWith("/files/") || under(path, "/files/@x") || path === "/files/a b", targets: [["files", "@x"], ["files", "a%20b"], ["admin", "x"]] },
   "allow-prefix": { spec: allow('paths: ["/public/*"]'), denied: (path) => !path.startsWith("/public/"), targets: [["admin", "x"]] },
   "allow-exact": { spec: allow('paths: ["/public/page"]'), denied: (path) => path !== "/public/page", targets: [["admin", "x"], ["public", "page"], ["public", "other"]] },
   "allow-suffix": { spec: allow('paths: ["*.css"]'), denied: (path) => !path.endsWith(".css"), targets: [["admin", "x"], ["public", "page"]] },
@@ -36,6 +38,8 @@ const LEGITIMATE: Record<string, string[]> = {
   "deny-suffix": ["/secret/x", "/asecret"],
   "deny-template": ["/admin", "/t/x", "/t/a/b/x", "/public/a*b"],
   "deny-not-paths": ["/public/a%20b", "/public/%E4%BD%A0", "/public/a;v=1", "/public/C%23", "/public/a*b"],
+  "deny-escaped": ["/caf", "/caf%C3%AA", "/public/caf%C3%A9"],
+  "allow-not-paths": ["/files/a%20c", "/files/x@x", "/files/%C3%BC", "/files/a*b", "/files/b;v=1"],
   "allow-prefix": ["/public/a%20b", "/public/%E4%BD%A0", "/public/a;v=1/b", "/public/a*b", "/public/C%23", "/public/100%25", "/public/.well-known", "/public/a[1]?b=c"],
   "allow-exact": ["/public/page", "/public/page?x=1"],
   "allow-suffix": ["/a.css", "/a%20b.css", "/x;v=1/a.css"],
@@ -95,7 +99,7 @@ async function sendAll(name: string, paths: readonly string[], http2: boolean): 
   const known = new Set(queue);
   const work = async (): Promise<void> => {
     for (let path = queue.shift(); path !== undefined; path = queue.shift()) {
-      const [got] = await exchange({ port, direct: "127.0.0.1", http2 }, [{ method: "GET", path, host: `${name}.test`, headers: [] }]);
+      const { answers: [got] } = await exchange({ port, direct: "127.0.0.1", http2 }, [{ method: "GET", path, host: `${name}.test`, headers: [] }]);
       statuses.set(path, got?.status);
       const location = got?.headers["location"];
       const next = location?.replace(/^https?:\/\/[^/]*/, "");

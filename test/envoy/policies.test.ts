@@ -5,26 +5,41 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { buildAll } from "../../harness/build/index.ts";
 import { composeEnvoy, loadPolicies } from "../../harness/compose/index.ts";
+import { textReport } from "../../harness/cases/index.ts";
 import { passed } from "../../harness/cases/run.ts";
 import { findEnvoy, startEnvoy } from "../../harness/envoy/index.ts";
 import { testPolicies } from "../../harness/policytest/run.ts";
 import { temporaryDirectory } from "../../harness/tempdir.ts";
+import { APP, CONNECTION_TESTS, connections } from "../support/connections.ts";
 import { selvedge } from "../support/cli.ts";
 
 const scratch = temporaryDirectory("test");
+const folder = temporaryDirectory("test-connections");
 const moduleDir = join(scratch.path, "modules");
 let envoy: Awaited<ReturnType<typeof findEnvoy>>;
 beforeAll(async () => {
   envoy = await findEnvoy();
-  await buildAll({ outDir: moduleDir, only: ["edge"] });
+  await buildAll({ outDir: moduleDir, only: ["edge", "authz"] });
 });
-afterAll(() => scratch.remove());
+afterAll(() => {
+  scratch.remove();
+  folder.remove();
+});
 
 it("decides the example's tests as the host does", async () => {
   const { run, node } = await testPolicies("envoy-configs/edge", { engine: "both", compose: { moduleDir }, envoy: envoy.path });
   node.close();
   expect(run.files.flatMap(({ cases }) => cases).filter(({ differences, results }) => differences.length > 0 || results.length !== 2)).toEqual([]);
   expect(passed(run)).toBe(true);
+});
+
+it("decides tests of connections as the host does, and by the same rules", async () => {
+  writeFileSync(join(folder.path, "policies.yaml"), `${connections(APP)}\n---\n${CONNECTION_TESTS}`);
+  const { run, node } = await testPolicies(folder.path, { engine: "both", compose: { moduleDir }, envoy: envoy.path });
+  node.close();
+  expect(run.findings).toEqual([]);
+  expect(run.files.flatMap(({ cases }) => cases).filter(({ differences, results }) => differences.length > 0 || results.length !== 2)).toEqual([]);
+  expect(passed(run), textReport(run, false)).toBe(true);
 });
 
 it("logs what deciding again takes, as the client sent it, and nothing that may be a credential", async () => {

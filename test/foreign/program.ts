@@ -69,7 +69,11 @@ export const expected: Readonly<Record<string, readonly string[]>> = {
   "client.6": ["503 |  |  | "],
 };
 
+const work = [String(4 * 2 ** 20)];
+
 /** What one language notes besides. */
 export const additional: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
-  go: { work: [String(4 * 2 ** 20)] },
+  go: { work },
+  tinygo: { work },
+  "tinygo-library": { work },
 };

@@ -1,35 +1,24 @@
 import { spawnSync } from "node:child_process";
-import { cpSync, readFileSync } from "node:fs";
+import { cp, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { ask, run, sources } from "./commands.ts";
+import { go } from "./go.ts";
+import { tinygo } from "./tinygo.ts";
+
+export type Language = "rust" | "go" | "tinygo" | "tinygo-library" | "cpp";
 
 /** A compiler that makes the program of its language. */
 export interface Toolchain {
-  language: "rust" | "go" | "cpp";
+  language: Language;
   /** Why this machine cannot build it; undefined: it can. */
   missing: string | undefined;
   /** Builds in a directory of its own. @returns the module @throws Error with what the compiler said */
-  build(directory: string): Uint8Array;
+  build(directory: string): Promise<Uint8Array>;
 }
 
 const LATEST_CLANG = 22;
 const OLDEST_CLANG = 14;
 const RUST_TARGET = "wasm32-wasip1";
-/** The first that links libraries for WebAssembly. */
-const GO_MINOR = 24;
-
-const sources = (language: string): string => fileURLToPath(new URL(language, import.meta.url));
-
-/** Standard output of a command; undefined: it is not there, or it failed. */
-function ask(command: string, ...args: string[]): string | undefined {
-  const { status, stdout } = spawnSync(command, args, { encoding: "utf8" });
-  return status === 0 ? stdout : undefined;
-}
-
-function run(directory: string, command: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): void {
-  const { status, stdout, stderr, error } = spawnSync(command, args, { cwd: directory, encoding: "utf8", env: { ...process.env, ...env } });
-  if (status !== 0) throw new Error(`${command} ${args.join(" ")} failed:\n${error?.message ?? stdout + stderr}`);
-}
 
 function rust(): Toolchain {
   const sysroot = ask("rustc", "--print", "sysroot")?.trim();
@@ -38,24 +27,10 @@ function rust(): Toolchain {
   return {
     language: "rust",
     missing: sysroot === undefined || !cargo ? "there is no Rust (rustc and cargo)" : std ? undefined : `Rust lacks the target ${RUST_TARGET}: rustup target add ${RUST_TARGET}`,
-    build: (directory) => {
-      cpSync(sources("rust"), directory, { recursive: true });
-      run(directory, "cargo", ["build", "--quiet", "--release", "--target", RUST_TARGET], { CARGO_TARGET_DIR: join(directory, "target") });
-      return readFileSync(join(directory, "target", RUST_TARGET, "release", "foreign.wasm"));
-    },
-  };
-}
-
-function go(): Toolchain {
-  const version = /go1\.(\d+)/.exec(ask("go", "version") ?? "");
-  const missing = version === null ? "there is no Go" : Number(version[1]) < GO_MINOR ? `Go 1.${version[1]} is too old, 1.${GO_MINOR} or newer makes WebAssembly libraries` : undefined;
-  return {
-    language: "go",
-    missing,
-    build: (directory) => {
-      cpSync(sources("go"), directory, { recursive: true });
-      run(directory, "go", ["build", "-buildmode=c-shared", "-o", "foreign.wasm", "."], { GOOS: "wasip1", GOARCH: "wasm" });
-      return readFileSync(join(directory, "foreign.wasm"));
+    build: async (directory) => {
+      await cp(sources("rust"), directory, { recursive: true });
+      await run(directory, "cargo", ["build", "--quiet", "--release", "--target", RUST_TARGET], { CARGO_TARGET_DIR: join(directory, "target") });
+      return await readFile(join(directory, "target", RUST_TARGET, "release", "foreign.wasm"));
     },
   };
 }
@@ -69,12 +44,12 @@ function cpp(): Toolchain {
   return {
     language: "cpp",
     missing: found.length === 0 ? "there is no clang++" : usable === undefined ? "clang++ has no libc++ and wasi-libc for wasm32 (Debian: libc++-dev-wasm32 libclang-rt-dev-wasm32 wasi-libc lld)" : undefined,
-    build: (directory) => {
-      run(directory, usable!, [...flags, "-mexec-model=reactor", "-Wl,--export=malloc", join(sources("cpp"), "foreign.cc"), "-o", "foreign.wasm"]);
-      return readFileSync(join(directory, "foreign.wasm"));
+    build: async (directory) => {
+      await run(directory, usable!, [...flags, "-mexec-model=reactor", "-Wl,--export=malloc", join(sources("cpp"), "foreign.cc"), "-o", "foreign.wasm"]);
+      return await readFile(join(directory, "foreign.wasm"));
     },
   };
 }
 
 /** Every language's compiler, whether it is there or not. */
-export const toolchains = (): Toolchain[] => [rust(), go(), cpp()];
+export const toolchains = (): Toolchain[] => [rust(), go(), ...tinygo(), cpp()];

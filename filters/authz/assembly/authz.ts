@@ -3,7 +3,7 @@
  * policies need of each request, and answers those that are denied.
  */
 import { LogLevelValues } from "../../sdk/assembly/abi/enums";
-import { ABSENT, View, address, size, utf8, view } from "../../sdk/assembly/bytes";
+import { ABSENT, View, address, copyOf, size, utf8, view } from "../../sdk/assembly/bytes";
 import { IdentitySource, peer } from "../../sdk/assembly/http/identity";
 import { request } from "../../sdk/assembly/http/request";
 import { currentRoute } from "../../sdk/assembly/http/route";
@@ -13,7 +13,7 @@ import { logBytes } from "../../sdk/assembly/log";
 import { getIntegerProperty, getProperty } from "../../sdk/assembly/properties";
 import { Bundles } from "./bundle/bundles";
 import { compileClaims, freeClaims } from "./claims";
-import { countAudit, countDecision, countDryRun, countUnusual } from "./counters";
+import { countAudit, countDecision, countDryRun, countHandOver, countUnusual } from "./counters";
 import { logDecision } from "./decision-log";
 import { Denial } from "./denial";
 import { Engine } from "./engine";
@@ -54,6 +54,8 @@ export class Authz {
   private readonly handOver: HandOver = new HandOver();
   /** Decides on connections: {@link checkConnection}, not {@link check}. */
   tcp: bool = false;
+  /** Of the workloads, the one that this listener's connections lead to is the destination; or {@link ABSENT}: the node is. */
+  private listener: View = ABSENT;
   /** Every reading of a path counts, not only the one on the wire. */
   private strictPaths: bool = false;
 
@@ -80,6 +82,7 @@ export class Authz {
         case 7: this.readSigned(reader, index - NODE_SETTINGS - 5); break;
         case 8: this.handOver.configure(reader); break;
         case 9: this.tcp = readWord(reader, utf8("http, tcp")) == 1; break;
+        case 10: this.readListener(reader); break;
         default: {
           plain = true;
           settings.read(reader, index, this.engine.headers);
@@ -87,14 +90,20 @@ export class Authz {
       }
     }
     // A connection has no headers, no routes, and nobody to ask on its behalf.
-    if (this.tcp && (settings.workloads.count > 0 || this.identity.needsHeaders || this.handOver.possible)) {
-      refuse(reader, utf8("workloads, custom or identity.xfcc"), utf8("none of them with protocol tcp"));
+    if (this.tcp && ((settings.workloads.count > 0 && this.listener == ABSENT) || this.identity.needsHeaders || this.handOver.possible)) {
+      refuse(reader, utf8("workloads, custom or identity.xfcc"), utf8("none of them with protocol tcp, but for workloads with 'listener'"));
     }
+    if (this.listener != ABSENT && !this.tcp) refuse(reader, utf8("a listener"), utf8("it with protocol tcp only"));
     const bundles = this.bundles;
     if (bundles === null) return this.compile(this.engine, reader, settings);
     // Whatever decides must be signed, or it could be swapped beside the bundle.
     if (plain) refuse(reader, utf8("what decides, unsigned"), utf8("it in the signed bundle"));
-    return bundles.start(reader);
+    return bundles.start(reader, this.listener);
+  }
+
+  private readListener(reader: JsonReader): void {
+    const name = readName(reader);
+    if (name != ABSENT) this.listener = copyOf(name);
   }
 
   private readSigned(reader: JsonReader, index: i32): void {
@@ -109,7 +118,10 @@ export class Authz {
   /** Compiles what was read, as this node needs it. False: refused, the reader says why. */
   compile(engine: Engine, reader: JsonReader, settings: Settings): bool {
     settings.tcp = this.tcp;
-    if (!settings.finish(reader) || !this.handOver.takes(reader, settings.policies) || !engine.compile(reader, settings)) return false;
+    settings.strictPaths = this.strictPaths;
+    if (!settings.finish(reader) || !settings.narrow(reader, this.listener)) return false;
+    // Of a listener's, those that connections would be held against are refused once that is known.
+    if ((this.listener == ABSENT && !this.handOver.takes(reader, settings.policies)) || !engine.compile(reader, settings)) return false;
     if ((engine.needs & (1 << Field.SourceIp)) != 0 && this.directAddress == ABSENT) {
       refuse(reader, utf8("ipBlocks or source.ip in a policy"), utf8("'directAddress' beside the policies, since only a filter state tells the physical peer; or remoteIpBlocks"));
       return false;
@@ -199,6 +211,7 @@ export class Authz {
       const matches = !engine.allows(input, Part.Custom)
         || (strict && checkReadings(engine, input, request.pathOnly, false, Part.Custom) == PathVerdict.Denied);
       if (!this.handOver.tell(matches ? engine.rule : null)) return this.denyUnusual(Unusual.NoProvider);
+      if (matches) countHandOver(engine.rule);
     }
     countDecision(rule, allowed);
     if (engine.has(Part.OnTrial)) {
@@ -259,7 +272,9 @@ export class Authz {
     if (bundles !== null) bundles.free();
     this.denial.free();
     if (this.directAddress != ABSENT) heap.free(address(this.directAddress));
+    if (this.listener != ABSENT) heap.free(address(this.listener));
     this.directAddress = ABSENT;
+    this.listener = ABSENT;
   }
 }
 

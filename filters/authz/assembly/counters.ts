@@ -1,5 +1,5 @@
 /**
- * `selvedge_authz_{allowed,denied,audited}_total` and the `dry_run` counterparts of the first two, labelled by policy and rule. An id is asked for
+ * `selvedge_authz_{allowed,denied,audited,custom}_total` and the `dry_run` counterparts of the first two, labelled by policy and rule. An id is asked for
  * when a rule first decides, and kept with the rule: defining costs more than counting, and leaks.
  */
 import { MetricTypeValues } from "../../sdk/assembly/abi/enums";
@@ -14,6 +14,7 @@ const DENIED = utf8("selvedge_authz_denied_total");
 const DRY_RUN_ALLOWED = utf8("selvedge_authz_dry_run_allowed_total");
 const DRY_RUN_DENIED = utf8("selvedge_authz_dry_run_denied_total");
 const AUDITED = utf8("selvedge_authz_audited_total");
+const CUSTOM = utf8("selvedge_authz_custom_total");
 const POLICY = utf8(".policy=.");
 const RULE = utf8(";.rule=.");
 const END = utf8(";");
@@ -34,11 +35,16 @@ export function countAudit(rule: RuleRecord | null): void {
   count(AUDITED, 0, rule, NONE);
 }
 
+/** Of a request that is handed over to the rule's provider. */
+export function countHandOver(rule: RuleRecord | null): void {
+  count(CUSTOM, 0, rule, NONE);
+}
+
 export function countUnusual(why: Unusual): void {
   count(DENIED, 3 + why, null, unusualName(why));
 }
 
-/** A rule allows, denies or is audited, enforced or on trial: it needs one counter. */
+/** A rule allows, denies, hands over or is audited, enforced or on trial: it needs one counter. */
 function count(name: View, index: u32, rule: RuleRecord | null, otherwise: View): void {
   const id = rule !== null ? changetype<usize>(rule) + offsetof<RuleRecord>("metric") : kept + (<usize>index << 2);
   if (load<u32>(id) == 0) store<u32>(id, define(name, rule, otherwise));

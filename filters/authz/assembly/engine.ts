@@ -10,7 +10,7 @@ import { Field, Needs } from "./fields";
 import { HeaderSlots } from "./match/header-slots";
 import { Input } from "./match/input";
 import { Lookup } from "./match/lookup";
-import { Kind, Part, RuleRecord, Scope, Space, keyOf } from "./match/records";
+import { Kind, PARTS, Part, RuleRecord, Scope, Space, keyOf } from "./match/records";
 import { Arena } from "./memory/arena";
 import { hashBytes } from "./memory/hash";
 import { List, append, appendText, make, next, textOf } from "./memory/list";
@@ -32,6 +32,8 @@ export class Engine {
   // Addresses of scopes, of all parts; the gateway's is 0 where there is none.
   private gateway: usize = 0;
   private node: usize = 0;
+  /** Those of a route that no workload has. */
+  private elsewhere: usize = 0;
   /** Address of the space that maps routes to scopes, or 0. */
   private routes: usize = 0;
 
@@ -55,9 +57,12 @@ export class Engine {
     startLine();
     for (let node = settings.policies.first; node != 0; node = next(node)) {
       const policy = changetype<Policy>(node);
-      if (policy.namespace == ABSENT) policy.namespace = settings.node.namespace;
+      if (policy.namespace == ABSENT) policy.namespace = settings.namespace;
       policy.order = orderOf(policy);
       attachment.attach(policy);
+      if (policy.layers.count > 0 && policy.part == Part.Custom && settings.tcp) {
+        return reader.failAt(utf8("policies"), policy.position, utf8("CUSTOM for connections"), utf8("a selector or target references that leave them out"));
+      }
       if (policy.layers.count == 0 && !this.mayApplyToNothing(reader, settings, policy)) return false;
       if (policy.layers.count > 0) this.parts |= 1 << policy.part;
     }
@@ -66,9 +71,14 @@ export class Engine {
     appendText(trustDomains, settings.trustDomain);
     for (let node = settings.aliases.first; node != 0; node = next(node)) appendText(trustDomains, textOf(node));
     const spaces = new Spaces(this.arena, this.table);
-    this.needs = compile(settings.policies, trustDomains, spaces, settings.tcp);
+    this.needs = compile(settings, trustDomains, spaces);
     this.headers.finish();
     this.node = attachment.scopes(settings.node);
+    this.elsewhere = this.node;
+    if (settings.signed && settings.workloads.count > 0) {
+      this.elsewhere = this.arena.alloc(<usize>PARTS * offsetof<Scope>());
+      changetype<Scope>(this.elsewhere).allowPolicies = 1; // that matches nothing
+    }
     if (settings.gateway != 0) this.gateway = attachment.scopes(changetype<Workload>(settings.gateway));
     if (!namesDiffer(reader, settings.policies) || !this.mapRoutes(reader, settings.workloads, attachment, spaces)) return false;
     return attachment.clash < 0 || reader.failAt(utf8("policies"), attachment.clash, utf8("another provider for the same workload"), utf8("one: a request is handed over once"));
@@ -76,6 +86,7 @@ export class Engine {
 
   /** Without anything that targets could name, a targetRef can't be followed, and a DENY would silently not apply. */
   private mayApplyToNothing(reader: JsonReader, settings: Settings, policy: Policy): bool {
+    if (settings.narrowed) return true;
     if (policy.targets.count > 0 && settings.workloads.count + settings.node.targets.count == 0 && settings.gateway == 0) {
       return reader.failAt(utf8("policies"), policy.position, utf8("target references"), utf8("'targets' or 'workloads' beside the policies, to tell what they lead to"));
     }
@@ -131,7 +142,7 @@ export class Engine {
     if (this.routes != 0 && route != ABSENT) {
       const key = keyOf(changetype<Space>(this.routes).id, Kind.Exact);
       const slot = this.table.find(key, hashBytes(address(route), size(route)), address(route), size(route));
-      if (slot !== null) return slot.allow;
+      return slot === null ? this.elsewhere : slot.allow;
     }
     return this.node;
   }

@@ -87,6 +87,8 @@ export class Workload extends Node {
   labels: List;
   targets: List;
   routes: List;
+  /** Names of those whose connections lead to it. */
+  listeners: List;
   /** Address of some CUSTOM {@link Policy} that names it, or 0. */
   custom: usize;
   /** Addresses of the layers of policies that name it, by {@link Part}. */
@@ -147,5 +149,6 @@ export function makeWorkload(position: i32): Workload {
   workload.labels = make<List>();
   workload.targets = make<List>();
   workload.routes = make<List>();
+  workload.listeners = make<List>();
   return workload;
 }

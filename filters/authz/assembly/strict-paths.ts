@@ -34,7 +34,13 @@ export function checkReadings(engine: Engine, input: Input, path: View, fragment
     input.setText(Field.Path, reading);
     const allowed = engine.allows(input, part);
     input.setText(Field.Path, path);
-    if (!allowed && (i < BOTH || engine.rule !== null)) return PathVerdict.Denied;
+    if (allowed) continue;
+    if (i < BOTH || engine.rule !== null) return PathVerdict.Denied;
+    // No ALLOW rule speaks of the path as it is spelt here; then the one that does must not exclude this reading of it.
+    input.excludedPath = reading;
+    const included = engine.allows(input, part);
+    input.excludedPath = ABSENT;
+    if (!included) return PathVerdict.Denied;
   }
   return PathVerdict.Allowed;
 }

@@ -76,11 +76,6 @@ export class Canary {
     return arm;
   }
 
-  /** The name of an arm, as configured. */
-  armName(rollout: i32, arm: i32): View {
-    return this.config.rollouts[rollout].arms[arm];
-  }
-
   private choose(rollout: Rollout): i32 {
     // Nothing to share out: no key needs to be read for that.
     if (rollout.split.canaries == 0) return 0;

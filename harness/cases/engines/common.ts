@@ -7,5 +7,7 @@ export const DIRECT_KEY = "selvedge.direct_address";
 export const ARM_STATE = "wasm.selvedge_arm";
 /** Where requests go, by what the upstream speaks. */
 export const CLUSTERS: Record<Protocol, string> = { http1: "upstream", http2: "upstream-http2" };
+/** Where connections go. */
+export const TCP_CLUSTER = "upstream-tcp";
 /** Subject of every client certificate. */
 export const SUBJECT = "CN=client";

@@ -1,9 +1,10 @@
 /**
- * Runs cases in a real Envoy: one process for all of them, a listener for each case, a client with a certificate of its own
+ * Runs cases in a real Envoy: one process for a few hundred of them, a listener for each case, a client with a certificate of its own
  * for each identity, and a real upstream.
  */
 import { closeSync, existsSync, openSync, fstatSync, readFileSync, readSync } from "node:fs";
 import { rename, writeFile } from "node:fs/promises";
+import { get } from "node:http";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { lastTrap } from "../../build/backtrace.ts";
@@ -12,26 +13,30 @@ import { fail } from "../../errors.ts";
 import { startEnvoy, type RunningEnvoy } from "../../envoy/index.ts";
 import { temporaryDirectory, type TemporaryDirectory } from "../../tempdir.ts";
 import type { Engine, Satisfied } from "../engine.ts";
-import { clustersOf, planRequest, type CaseObservation, type CasePlan, type Exchange, type StepObservation, type StepPlan } from "../plan.ts";
+import { clustersOf, planConnection, planRequest, type CaseObservation, type CasePlan, type ConnectionSeen, type Exchange, type StepObservation, type StepPlan } from "../plan.ts";
 import { Certificates } from "./envoy/certificates.ts";
 import { send } from "./envoy/client.ts";
 import type { CallAnswerSpec } from "../schema-calls.ts";
 import { partsOf } from "../snapshot.ts";
 import { Stubs } from "../stubs.ts";
-import { CLUSTERS } from "./common.ts";
+import { CLUSTERS, TCP_CLUSTER } from "./common.ts";
 import { Callouts } from "./envoy/callouts.ts";
-import { bootstrap, discovery, doorsOf, doorOf, listenerName, pluginName, type Files } from "./envoy/config.ts";
+import { converse, TcpUpstream } from "./envoy/connection.ts";
+import { bootstrap, discovery, doorsOf, doorOf, listenerName, MARK, pluginName, type Files } from "./envoy/config.ts";
 import { changes, snapshot, type Snapshot } from "./envoy/metrics.ts";
 import { Upstream } from "./envoy/upstream.ts";
 
 /** How long Envoy may take for a listener that comes while it runs. */
-const OPEN_MS = 10_000;
+const OPEN_MS = 30_000;
 
-/** How long a stream that is no longer active may take to be counted. */
-const BROKEN_MS = 150;
+/** How long Envoy may take to count and log what is over, on a machine that has other things to do. */
+const BUSY_MS = 30_000;
 
-/** How long metrics, logs and the access log may lag behind an answer. */
+/** How long what is expected may lag behind that: what a filter does by itself, and lines of its log. */
 const LAG_MS = 3_000;
+
+/** Cases that one Envoy has at a time: each takes two VMs, which is some 3 MB. */
+const CASES_AT_ONCE = 128;
 
 export function envoyEngine(binary: { path: string; image?: string; version: string }): Engine {
   return new EnvoyEngine(binary);
@@ -44,13 +49,24 @@ interface AccessLine {
   route: string | null;
 }
 
+/** Of a connection. */
+interface ConnectionLine {
+  plugin: string;
+  /** Why Envoy or a filter closed it, if they did. */
+  closed: string | null;
+}
+
 class EnvoyEngine implements Engine {
   readonly name = "envoy";
   #envoy: RunningEnvoy | undefined;
   #upstream: Upstream | undefined;
+  #tcpUpstream: TcpUpstream | undefined;
   #callouts: Callouts | undefined;
-  #files!: Files;
-  /** Cases whose listeners stay for the whole run. */
+  #files: Files | undefined;
+  #cases: readonly CasePlan[] = [];
+  /** Which cases this Envoy is for. */
+  #part = -1;
+  /** Cases whose listeners stay as long as this Envoy. */
   #resident: CasePlan[] = [];
   #revision = 1;
   #certificates!: Certificates;
@@ -58,8 +74,10 @@ class EnvoyEngine implements Engine {
   #ports = new Map<string, number>();
   #before!: Snapshot;
   #accessLog!: LineReader;
-  /** Requests that Envoy has logged. */
-  #ended = 0;
+  /** Marks that were made in this Envoy. */
+  #marks = 0;
+  /** Connections that its upstream had before this Envoy. */
+  #acceptedBefore = 0;
   readonly #symbolizers = new Map<string, Symbolizer>();
 
   constructor(private readonly binary: { path: string; image?: string; version: string }) {}
@@ -67,15 +85,26 @@ class EnvoyEngine implements Engine {
   async prepare(plans: readonly CasePlan[]): Promise<void> {
     const directory = (this.#directory = temporaryDirectory("cases"));
     this.#certificates = await Certificates.create();
-    const absolute = plans.map((plan) => ({ ...plan, module: resolve(plan.module) }));
-    // A filter that calls out may do so at any time. It is there only while its case runs: what is called is the case's.
-    this.#resident = absolute.filter((plan) => !comesAndGoes(plan));
-    const files = (this.#files = await this.#writeFiles(directory));
+    this.#cases = plans;
+    this.#files = await this.#writeFiles(directory);
     this.#callouts = await Callouts.start(plans);
     this.#upstream = await Upstream.start();
-    const { ports } = this.#upstream;
-    const clusters = [...(["http1", "http2"] as const).map((protocol) => ({ name: CLUSTERS[protocol], port: ports[protocol], protocol })), ...this.#callouts.clusters];
-    this.#envoy = await startEnvoy({
+    this.#tcpUpstream = await TcpUpstream.start();
+    await this.#start(0);
+  }
+
+  /** Starts the Envoy that has this part of the cases, in the place of the one before. */
+  async #start(part: number): Promise<RunningEnvoy> {
+    await this.#envoy?.stop();
+    const files = this.#files!;
+    const mine = this.#cases.slice(part * CASES_AT_ONCE, (part + 1) * CASES_AT_ONCE).map((plan) => ({ ...plan, module: resolve(plan.module) }));
+    // A filter that calls out may do so at any time. It is there only while its case runs: what is called is the case's.
+    this.#resident = mine.filter((plan) => !comesAndGoes(plan));
+    await writeFile(files.accessLog, "");
+    await writeFile(files.listeners, JSON.stringify(discovery(this.#resident, files, this.binary.version)));
+    const { ports } = this.#upstream!;
+    const clusters = [...(["http1", "http2"] as const).map((protocol) => ({ name: CLUSTERS[protocol], port: ports[protocol], protocol })), { name: TCP_CLUSTER, port: this.#tcpUpstream!.port, protocol: "http1" as const }, ...this.#callouts!.clusters];
+    const envoy = await startEnvoy({
       config: bootstrap(files, clusters),
       envoy: this.binary,
       concurrency: 1,
@@ -84,9 +113,14 @@ class EnvoyEngine implements Engine {
       extraArgs: ["--file-flush-interval-msec", "5"],
       readyTimeoutMs: 120_000,
     });
-    for (const { name, port } of await this.#envoy.admin.listeners()) this.#ports.set(name, port);
+    this.#envoy = envoy;
+    this.#part = part;
+    this.#ports = new Map((await envoy.admin.listeners()).map(({ name, port }) => [name, port]));
     this.#accessLog = new LineReader(files.accessLog);
-    this.#before = await snapshot(this.#envoy.admin);
+    this.#marks = 0;
+    this.#acceptedBefore = this.#tcpUpstream!.accepted;
+    this.#before = await snapshot(envoy.admin);
+    return envoy;
   }
 
   async #writeFiles({ path }: TemporaryDirectory): Promise<Files> {
@@ -94,17 +128,17 @@ class EnvoyEngine implements Engine {
     const file = (name: string): string => join(path, name);
     const files: Files = { accessLog: file("access.log"), listeners: file("listeners.json"), serverCertificate: file("server.crt"), serverKey: file("server.key"), authority: file("ca.crt") };
     await Promise.all([
-      writeFile(files.accessLog, ""),
       writeFile(files.serverCertificate, server.certificate),
       writeFile(files.serverKey, server.key, { mode: 0o600 }),
       writeFile(files.authority, authority.certificate),
-      writeFile(files.listeners, JSON.stringify(discovery(this.#resident, files, this.binary.version))),
     ]);
     return files;
   }
 
   async run(plan: CasePlan, satisfied: Satisfied): Promise<CaseObservation> {
-    const envoy = this.#envoy ?? fail("engine-not-ready", "this engine wasn't prepared");
+    const running = this.#envoy ?? fail("engine-not-ready", "this engine wasn't prepared");
+    const part = Math.max(0, Math.floor(this.#cases.indexOf(plan) / CASES_AT_ONCE));
+    const envoy = part === this.#part ? running : await this.#start(part);
     const name = pluginName(plan);
     const given = new Set<CallAnswerSpec>();
     if (comesAndGoes(plan)) {
@@ -145,9 +179,10 @@ class EnvoyEngine implements Engine {
 
   /** Envoy watches for a file that takes the place of this one. */
   async #discover(plans: readonly CasePlan[]): Promise<void> {
-    const next = `${this.#files.listeners}.next`;
-    await writeFile(next, JSON.stringify(discovery(plans, this.#files, this.binary.version, ++this.#revision)));
-    await rename(next, this.#files.listeners);
+    const files = this.#files!;
+    const next = `${files.listeners}.next`;
+    await writeFile(next, JSON.stringify(discovery(plans, files, this.binary.version, ++this.#revision)));
+    await rename(next, files.listeners);
   }
 
   #trapOf({ module }: CasePlan, log: string): Pick<CaseObservation, "trap"> {
@@ -176,6 +211,12 @@ class EnvoyEngine implements Engine {
       timeMs += performance.now() - started;
       exchanges.push({ ...answer, details: undefined, route: undefined, upstream: upstream.seen });
     }
+    const connections: ConnectionSeen[] = [];
+    for (let n = 0; step.connection !== undefined && n < step.repeat; n++) {
+      const started = performance.now();
+      connections.push(await this.#connect(plan, step, n, envoy));
+      timeMs += performance.now() - started;
+    }
     // In the order in which the requests ended: one after another.
     const lines = await this.#accessLog.next(exchanges.length, (line) => (JSON.parse(line) as AccessLine).plugin === name);
     lines.forEach((line, index) => {
@@ -183,30 +224,75 @@ class EnvoyEngine implements Engine {
       exchanges[index]!.details = details === null || NO_LOCAL_REPLY.test(details) ? undefined : details;
       exchanges[index]!.route = route === null || route === "" ? undefined : route;
     });
-    this.#ended += lines.length;
-    // Envoy merges histograms after each look at them: what the first look misses, the second sees.
-    for (const start = Date.now(); ; await sleep(3)) {
-      const after = await snapshot(envoy.admin);
+    const over = exchanges.every(({ complete }) => complete) && connections.length === 0;
+    for (let after = await this.#settled(envoy, over), start = Date.now(); ; await sleep(3), after = await snapshot(envoy.admin)) {
       const logs = readsLog ? linesOf(envoy.log().slice(logged), name) : [];
-      const seen: StepObservation = { exchanges, calls: this.#callouts!.calls, metrics: changes(this.#before, after), logs, timeMs };
-      const waited = Date.now() - start;
-      // A stream that broke off is over without a value in the histogram of times.
-      const over = after.completed >= this.#ended || (after.active === 0 && waited > BROKEN_MS);
-      if ((!over || !satisfied(seen)) && waited < LAG_MS) continue;
-      this.#ended = Math.min(this.#ended, after.completed);
+      const seen: StepObservation = { exchanges, connections, calls: this.#callouts!.calls, metrics: changes(this.#before, after), logs, timeMs };
+      if (!satisfied(seen) && Date.now() - start < LAG_MS) continue;
       this.#before = after;
       this.#callouts!.take();
       return seen;
     }
   }
 
+  /**
+   * Looks when every stream and connection is over and everything that was counted for it shows: Envoy merges histograms
+   * after each look at them, so what one look misses, a later one sees.
+   *
+   * @param over the client knows that they are
+   */
+  async #settled(envoy: RunningEnvoy, over: boolean): Promise<Snapshot> {
+    let marked = false;
+    for (const deadline = Date.now() + BUSY_MS; Date.now() < deadline; await sleep(2)) {
+      if (over && !marked) {
+        await mark(this.#ports.get(MARK)!);
+        this.#marks++;
+        marked = true;
+      }
+      const seen = await snapshot(envoy.admin);
+      over = seen.active + seen.open === 0;
+      // What is over only now is counted after the mark.
+      if (!over) marked = false;
+      else if (marked && seen.marks >= this.#marks) return seen;
+    }
+    return fail("envoy-busy", `Envoy isn't done with this step after ${BUSY_MS} ms, or its metrics don't show it`);
+  }
+
+  async #connect(plan: CasePlan, step: StepPlan, n: number, envoy: RunningEnvoy): Promise<ConnectionSeen> {
+    const connection = planConnection(step.connection!, n);
+    const { tls } = connection;
+    const port = this.#ports.get(listenerName(plan, { tcp: true, tls })) ?? fail("envoy-listener-missing", "Envoy has no listener for connections of this case");
+    const { received, first, upstream } = await converse(connection, step.script, port, this.#certificates, this.#tcpUpstream!);
+    const [line] = await this.#accessLog.next(1, (each) => (JSON.parse(each) as ConnectionLine).plugin === pluginName(plan));
+    const { closed } = JSON.parse(line!) as ConnectionLine;
+    // One that Envoy still made is nobody's, and must not be taken for the next one's.
+    if (tls && first !== "upstream") await this.#quiet(envoy);
+    const byFilter = closed?.startsWith("wasm") === true || first === undefined;
+    return { received, closed: byFilter ? "filter" : first, upstream: { received: upstream.received, connected: tls ? undefined : upstream.connected } };
+  }
+
+  /** Waits until every connection that Envoy made has come. */
+  async #quiet(envoy: RunningEnvoy): Promise<void> {
+    for (const deadline = Date.now() + BUSY_MS; Date.now() < deadline; await sleep(3)) {
+      if (this.#tcpUpstream!.accepted - this.#acceptedBefore >= (await snapshot(envoy.admin)).connected) return;
+    }
+  }
+
   async close(): Promise<void> {
     await this.#envoy?.stop();
+    await this.#tcpUpstream?.close();
     await this.#upstream?.close();
     await this.#callouts?.close();
     this.#directory?.remove();
     this.#envoy = undefined;
   }
+}
+
+/** One request to the listener that is there for it. */
+function mark(port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    get({ host: "127.0.0.1", port, path: "/", agent: false }, (response) => response.resume().on("end", resolve).on("error", reject)).on("error", reject);
+  });
 }
 
 /** Details of answers that came from the upstream, of streams that broke off, and of clients that went away. */
@@ -247,12 +333,12 @@ class LineReader {
   /** The next `count` lines that `mine` takes; others are passed over. @throws SelvedgeError when they don't come */
   async next(count: number, mine: (line: string) => boolean): Promise<string[]> {
     const found: string[] = [];
-    for (const deadline = Date.now() + LAG_MS; found.length < count; ) {
+    for (const deadline = Date.now() + BUSY_MS; found.length < count; ) {
       const line = this.#lines.shift();
       if (line !== undefined) {
         if (mine(line)) found.push(line);
       } else if (!this.#read()) {
-        if (Date.now() > deadline) fail("envoy-access-log", `Envoy's access log has ${found.length} of ${count} lines after ${LAG_MS} ms`);
+        if (Date.now() > deadline) fail("envoy-access-log", `Envoy's access log has ${found.length} of ${count} lines after ${BUSY_MS} ms`);
         await sleep(2);
       }
     }

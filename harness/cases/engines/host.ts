@@ -4,10 +4,11 @@ import { Symbolizer } from "../../build/symbolize.ts";
 import type { Counted, Coverage } from "../../coverage/index.ts";
 import { DEFAULT_EPOCH_MS, FakeClock, loadFilter, type Filter, type FilterOptions } from "../../host/index.ts";
 import type { Engine } from "../engine.ts";
-import { planRequest, type CaseObservation, type CasePlan, type Exchange, type MetricChange, type StepObservation, type StepPlan } from "../plan.ts";
+import { planConnection, planRequest, type CaseObservation, type CasePlan, type ConnectionSeen, type Exchange, type MetricChange, type StepObservation, type StepPlan } from "../plan.ts";
 import type { CallAnswerSpec } from "../schema-calls.ts";
 import { Stubs } from "../stubs.ts";
 import { HostCallouts } from "./host/callouts.ts";
+import { connect } from "./host/connection.ts";
 import { exchange } from "./host/exchange.ts";
 
 export interface HostEngineOptions {
@@ -73,8 +74,14 @@ async function runStep(plan: CasePlan, step: StepPlan, filter: Filter, clock: Fa
     timeMs += outcome.elapsedMs;
     exchanges.push(outcome.exchange);
   }
+  const connections: ConnectionSeen[] = [];
+  for (let n = 0; step.connection !== undefined && n < step.repeat; n++) {
+    const outcome = await connect(planConnection(step.connection, n), step.script, filter, clock);
+    timeMs += outcome.elapsedMs;
+    connections.push(outcome.connection);
+  }
   const logs = filter.logs.slice(logged).filter(({ from }) => from === "wasm").map(({ message }) => message);
-  return { exchanges, calls: callouts.take(), metrics: changes(before, snapshot(filter)), logs, timeMs };
+  return { exchanges, connections, calls: callouts.take(), metrics: changes(before, snapshot(filter)), logs, timeMs };
 }
 
 type Snapshot = Map<string, { kind: MetricChange["kind"]; name: string; value: number; count: number; samples: readonly number[] }>;

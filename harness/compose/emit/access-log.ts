@@ -59,6 +59,30 @@ export function accessLog({ headers, captured }: AccessLogging): Config {
   });
 }
 
+/** The same of connections: `protocol` is TCP, and `closed` says why Envoy or a filter closed one, if they did. */
+export function connectionLog(): Config {
+  return extension("envoy.access_loggers.stdout", "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog", {
+    log_format: {
+      json_format: {
+        time: "%START_TIME%",
+        protocol: "TCP",
+        flags: "%RESPONSE_FLAGS%",
+        closed: "%DOWNSTREAM_LOCAL_CLOSE_REASON%",
+        duration_ms: "%DURATION%",
+        bytes_received: "%BYTES_RECEIVED%",
+        bytes_sent: "%BYTES_SENT%",
+        principal: "%DOWNSTREAM_PEER_URI_SAN%",
+        peer: "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%",
+        remote: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+        local: "%DOWNSTREAM_LOCAL_ADDRESS%",
+        sni: "%REQUESTED_SERVER_NAME%",
+        upstream: "%UPSTREAM_HOST%",
+        upstream_bytes_sent: "%UPSTREAM_WIRE_BYTES_SENT%",
+      },
+    },
+  });
+}
+
 /** Keeps what the log says of a request before any route changes it; before the Wasm filters, whose answers are logged, too. */
 export function captureFilter({ headers, captured }: AccessLogging): Config[] {
   if (!captured) return [];

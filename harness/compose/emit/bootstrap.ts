@@ -1,6 +1,6 @@
 /** The complete Envoy configuration of a model. */
 import type { Resource } from "../load.ts";
-import type { GatewayModel, Model, Provider } from "../resolve/model.ts";
+import type { BundleSource, GatewayModel, Model, Provider } from "../resolve/model.ts";
 import { rulesOf } from "../resolve/index.ts";
 import { tcpListeners } from "../resolve/tcp.ts";
 import { admin, layeredRuntime, overloadManager } from "./admin.ts";
@@ -11,6 +11,7 @@ import type { Files } from "./files.ts";
 import { gatewayJwt } from "./jwt.ts";
 import { listener } from "./listener.ts";
 import { CUSTOM_KEY, providersOf, type Plugin } from "./plugins.ts";
+import { sourceCluster } from "./signing.ts";
 import { statsConfig } from "./stats.ts";
 import type { EnvoyVersion } from "./version.ts";
 import { wasmFilter } from "./wasm.ts";
@@ -25,6 +26,8 @@ export interface BootstrapInput {
   /** Tell filters the peer by the header x-forwarded-client-cert. */
   forwardedCertificate: boolean;
   rootNamespace: string;
+  /** Policies come in signed bundles. */
+  signed: boolean;
   version: EnvoyVersion;
   nodeId: string;
   nodeCluster: string;
@@ -48,6 +51,8 @@ export function bootstrap(input: BootstrapInput): Config {
     const providers = providersOf(gateway, model, input.rootNamespace);
     for (const provider of providers) clusters.set(providerCluster(provider), providerClusterModel(model.providers.get(provider)!, model));
     const tcpName = (backend: Resource<"Backend">): string => `tcp/${name(backend)}`;
+    const source = input.signed ? model.bundle?.source : undefined;
+    if (source) clusters.set(sourceCluster(source), sourceClusterModel(source, model));
     for (const { route } of tcpListeners(gateway)) {
       for (const { backend } of route.arms) clusters.set(tcpName(backend), { ...clusterModel(tcpName(backend), backend, gateway, model), speaks: "tcp" });
     }
@@ -92,6 +97,11 @@ function clusterModel(name: string, backend: Resource<"Backend">, gateway: Gatew
 function providerClusterModel({ name, backend, grpc }: Provider, model: Model): ClusterModel {
   const tls = model.upstreamTls.get(backend.id);
   return { name: providerCluster(name), backend, ...(tls ? { tls } : {}), ...(grpc ? { speaks: "h2" as const } : {}) };
+}
+
+function sourceClusterModel(source: BundleSource, model: Model): ClusterModel {
+  const tls = model.upstreamTls.get(source.backend.id);
+  return { name: sourceCluster(source), backend: source.backend, ...(tls ? { tls } : {}), speaks: "http/1.1" };
 }
 
 /** A Backend's id; apart for each Gateway that shows it a client certificate of its own. */

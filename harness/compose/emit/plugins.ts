@@ -24,8 +24,9 @@ export interface Plugin {
   listener?: string;
   /** Hands over to providers. */
   custom?: true;
-  /** Policies come in signed bundles. */
+  /** Policies come in signed bundles; and newer ones are fetched. */
   signed?: boolean;
+  fetched?: boolean;
 }
 
 export interface PluginOptions {
@@ -67,15 +68,19 @@ function httpPlugins(gateway: GatewayModel, model: Model, options: PluginOptions
   ];
   const present = parts.filter((part): part is [PluginKind, Config] => part[1] !== undefined);
   if (present.length === 0) return [];
-  const signed = options.signing !== undefined;
+  const signed = signedBy(options, model);
   const custom = providersOf(gateway, model, options.rootNamespace).length > 0 ? { custom: true as const } : {};
   const name = (kind: PluginKind): string => `selvedge.${kind}.${gateway.resource.namespace}.${gateway.resource.name}`;
   if (options.modules === "separate") {
-    return present.map(([kind, config]) => ({ kind, name: name(kind), json: compact({ ...config, identity }), signed, ...(kind === "authz" ? custom : {}) }));
+    return present.map(([kind, config]) => ({ kind, name: name(kind), json: compact({ ...config, identity }), ...signed, ...(kind === "authz" ? custom : {}) }));
   }
   const order: PluginKind[] = ["authz", "canary", "telemetry"];
   const fused = Object.fromEntries(present.sort(([a], [b]) => order.indexOf(a) - order.indexOf(b)));
-  return [{ kind: "edge", name: name("edge"), json: compact({ ...fused, identity }), signed, ...custom }];
+  return [{ kind: "edge", name: name("edge"), json: compact({ ...fused, identity }), ...signed, ...custom }];
+}
+
+function signedBy({ signing }: PluginOptions, { bundle }: Model): Pick<Plugin, "signed" | "fetched"> {
+  return signing ? { signed: true, fetched: bundle?.source !== undefined } : {};
 }
 
 /** One plugin for each listener that connections to guarded backends come in by; they share a VM. */
@@ -86,15 +91,18 @@ function tcpPlugins(gateway: GatewayModel, model: Model, options: PluginOptions)
     if (!arm) return [];
     const subject = tcpSubject(route.resource, arm.backend);
     const policies = attached(gateway, [subject], model, options).filter((policy) => providerOf(policy) === undefined);
-    if (policies.length === 0) return [];
+    if (policies.length === 0 && !options.signing) return [];
     const { identity, directAddress } = options.connection;
-    const json = compact({ protocol: "tcp", ...policyPart(gateway, subject, { ...options, directAddress }), logDenials: options.logDenials, policies: policies.map(policyConfig), identity });
-    return [{ kind: "authz", name: `${vm}.${listener.name}`, vm, json, tcp: true, listener: listener.name }];
+    const own = { protocol: "tcp", directAddress, logDenials: options.logDenials, identity };
+    const config = options.signing
+      ? mountedPart({ ...own, listener: listener.name }, audienceOf(options.signing.node, gateway.resource.id, model.gateways.length), options.signing, model.bundle?.source)
+      : { ...own, ...policyPart(gateway, subject, { ...options, directAddress }), policies: policies.map(policyConfig) };
+    return [{ kind: "authz", name: `${vm}.${listener.name}`, vm, json: compact(config), ...signedBy(options, model), tcp: true, listener: listener.name }];
   });
 }
 
 /** The policies that hold for the Gateway itself or for what is behind it. */
-function attached(gateway: GatewayModel, subjects: Subject[], model: Model, { rootNamespace }: PluginOptions): Resource<"AuthorizationPolicy">[] {
+export function attached(gateway: GatewayModel, subjects: Subject[], model: Model, { rootNamespace }: PluginOptions): Resource<"AuthorizationPolicy">[] {
   return model.policies
     .filter((policy) => attachesToGateway(policy, gateway, rootNamespace) || subjects.some((subject) => attaches(policy, subject, rootNamespace)))
     .sort((a, b) => (a.id < b.id ? -1 : 1));
@@ -127,11 +135,11 @@ function authzConfig(gateway: GatewayModel, rules: RuleModel[], model: Model, op
     policies: policies.map(policyConfig),
   };
   if (!options.signing) return config;
-  return mountedPart(config, audienceOf(options.signing.node, gateway.resource.id, model.gateways.length), options.signing);
+  return mountedPart(config, audienceOf(options.signing.node, gateway.resource.id, model.gateways.length), options.signing, model.bundle?.source);
 }
 
 /** What policies attach to, for the destination that stands for the node. */
-function policyPart(gateway: GatewayModel, node: Subject, options: PluginOptions): Config {
+export function policyPart(gateway: GatewayModel, node: Subject, options: PluginOptions): Config {
   const self = gatewaySubject(gateway);
   return {
     namespace: node.namespace,
@@ -145,12 +153,12 @@ function policyPart(gateway: GatewayModel, node: Subject, options: PluginOptions
   };
 }
 
-function workloadConfig({ name, namespace, labels, targets, routes }: Workload): Config {
+export function workloadConfig({ name, namespace, labels, targets, routes }: Workload): Config {
   return { name, namespace, labels, targets, routes };
 }
 
 /** The whole resource, without what only a cluster's bookkeeping needs. */
-function policyConfig(policy: Resource<"AuthorizationPolicy">): Config {
+export function policyConfig(policy: Resource<"AuthorizationPolicy">): Config {
   const dryRun = policy.annotations[DRY_RUN];
   return {
     apiVersion: policy.value.apiVersion,

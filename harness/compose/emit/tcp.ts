@@ -1,7 +1,7 @@
 /** What becomes of the connections of a TCP or TLS listener. */
 import type { Resource } from "../load.ts";
 import type { TcpRouteModel } from "../resolve/model.ts";
-import { accessLog } from "./access-log.ts";
+import { connectionLog } from "./access-log.ts";
 import { BUFFER_LIMIT } from "./clusters.ts";
 import { atLeast, OLDEST_PEER_STATE, type EnvoyVersion } from "./version.ts";
 import { extension, statName, type Config } from "./config.ts";
@@ -27,6 +27,6 @@ export function tcpProxy({ name, route, tls, version, cluster, accessLog: loggin
     // Who a peer is, its handshake tells: no backend hears of it before.
     ...(tls && atLeast(version, ...OLDEST_PEER_STATE) ? { upstream_connect_mode: "ON_DOWNSTREAM_TLS_HANDSHAKE", max_early_data_bytes: BUFFER_LIMIT } : {}),
     idle_timeout: "3600s",
-    access_log: logging ? [accessLog({ headers: [], captured: false })] : undefined,
+    access_log: logging ? [connectionLog()] : undefined,
   });
 }

@@ -6,6 +6,7 @@ import { armSubject, attaches, attachesToGateway, checkTargets, gatewaySubject, 
 import { checkAuthentications } from "../check/authentication.ts";
 import { resolveAuthentications } from "./authentication.ts";
 import { Backends, resolveUpstreamTls } from "./backends.ts";
+import { resolveBundle } from "./bundle.ts";
 import { resolveRollouts } from "./canary.ts";
 import { Certificates } from "./certificates.ts";
 import { refusePortClashes, resolveGateway, type Occupied } from "./gateways.ts";
@@ -47,6 +48,8 @@ export function resolvePolicies(policies: Policies, options: ResolveOptions, rep
   resolveTelemetry(ofKind(policies, "Telemetry"), gateways, options.rootNamespace, report);
   const authentications = resolveAuthentications(ofKind(policies, "RequestAuthentication"), options, report);
   const model: Model = { gateways, upstreamTls, policies: ofKind(policies, "AuthorizationPolicy"), authentications, providers: resolveProviders(ofKind(policies, "ExtensionProvider"), backends, report) };
+  const bundle = resolveBundle(ofKind(policies, "PolicyBundle"), backends, upstreamTls, gateways.length, report);
+  if (bundle) model.bundle = bundle;
   checkPolicies(model, policies, options, report);
   return model;
 }

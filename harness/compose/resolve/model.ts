@@ -153,6 +153,24 @@ export interface Model {
   authentications: Authentication[];
   /** By name. */
   providers: Map<string, Provider>;
+  /** Policies come in signed bundles. */
+  bundle?: BundleModel;
+}
+
+/** A PolicyBundle. */
+export interface BundleModel {
+  resource: Resource<"PolicyBundle">;
+  source?: BundleSource;
+}
+
+/** Where bundles are fetched, by HTTP/1.1. */
+export interface BundleSource {
+  backend: Resource<"Backend">;
+  /** With `{audience}` for whom a bundle is for. */
+  path: string;
+  authority: string;
+  intervalSeconds: number;
+  timeoutSeconds: number;
 }
 
 /** A RequestAuthentication. */

@@ -3,6 +3,7 @@ import type { Static, TSchema } from "@sinclair/typebox";
 import { AuthorizationSpec } from "./authorization.ts";
 import { BackendSpec } from "./backend.ts";
 import { BackendTlsSpec } from "./backend-tls.ts";
+import { BundleSpec } from "./bundle.ts";
 import { CanarySpec } from "./canary.ts";
 import { resource } from "./common.ts";
 import { GatewaySpec } from "./gateway.ts";
@@ -29,6 +30,7 @@ export const KINDS = {
   RequestAuthentication: kind("security.istio.io", ["v1", "v1beta1"], resource({ spec: RequestAuthenticationSpec })),
   Telemetry: kind("telemetry.istio.io", ["v1", "v1alpha1"], resource({ spec: TelemetrySpec })),
   CanaryPolicy: kind(SELVEDGE_GROUP, ["v1alpha1"], resource({ spec: CanarySpec })),
+  PolicyBundle: kind(SELVEDGE_GROUP, ["v1alpha1"], resource({ spec: BundleSpec })),
   ExtensionProvider: kind(SELVEDGE_GROUP, ["v1alpha1"], resource({ spec: ProviderSpec })),
   Secret: kind("", ["v1"], SecretResource),
   ConfigMap: kind("", ["v1"], ConfigMapResource),

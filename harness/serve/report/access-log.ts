@@ -15,6 +15,9 @@ export interface LoggedSubject {
 export interface Logged extends LoggedSubject {
   /** 0: no answer. */
   status: number;
+  /** Why the proxy closed a connection, if it did. */
+  closed?: string | undefined;
+  upstreamBytesSent?: number;
   startMs: number;
   durationMs: number;
   flags: string;
@@ -26,6 +29,8 @@ const text = (value: string | undefined): string | null => (value === undefined 
 
 const FIELDS: Record<string, (argument: string) => Field> = {
   START_TIME: () => ({ startMs }) => new Date(startMs).toISOString(),
+  DOWNSTREAM_LOCAL_CLOSE_REASON: () => ({ closed }) => text(closed),
+  UPSTREAM_WIRE_BYTES_SENT: () => ({ upstreamBytesSent = 0 }) => upstreamBytesSent,
   REQ: (name) => (logged) => header(logged, name),
   PATH: () => (logged) => header(logged, ":path")?.split("?")[0] ?? null,
   PROTOCOL: () => ({ info }) => text(info.protocol),
@@ -57,6 +62,7 @@ export type AccessLog = (logged: Logged) => string;
 
 /** Does the text consist of one operator that is known, with an argument that it takes? Then what it says of a request. */
 export function fieldOf<T extends LoggedSubject>(command: string): ((logged: T) => string | number | null) | undefined {
+  if (!command.includes("%")) return () => command;
   const [, name = "", argument] = OPERATOR.exec(command) ?? [];
   const fits = ARGUMENTS[name] === undefined ? argument === undefined : argument !== undefined && ARGUMENTS[name].test(argument);
   return fits ? (FIELDS[name]?.(argument?.replace(/:PLAIN$/, "") ?? "") as ((logged: T) => string | number | null) | undefined) : undefined;

@@ -20,6 +20,8 @@ export class TcpSession implements TcpSink {
   #earlyEnd = false;
   #connecting = false;
   #over = false;
+  /** In Envoy's words. */
+  #reason: string | undefined;
 
   constructor(chain: TcpChain, client: Socket, connection: Connection, gone: () => void) {
     this.#chain = chain;
@@ -73,6 +75,7 @@ export class TcpSession implements TcpSink {
   closed(by: NonNullable<TcpConnection["closedBy"]>): void {
     if (this.#over) return;
     this.#over = true;
+    if (by === "filter" || by === "failure") this.#reason = "wasm_downstream_close";
     if (by === "client") this.#upstream?.destroySoon();
     else this.#upstream?.destroy();
     this.#client.destroySoon();
@@ -80,7 +83,7 @@ export class TcpSession implements TcpSink {
     this.#gone();
     this.#info.endNs ??= this.#chain.host.clock.monotonicNs();
     const durationMs = Number(this.#info.endNs - this.#info.startMonotonicNs) / 1e6;
-    this.#chain.log({ info: this.#info, status: 0, startMs: this.#startMs, durationMs, flags: flagLetters(this.#info.responseFlags) });
+    this.#chain.log({ info: this.#info, status: 0, startMs: this.#startMs, durationMs, flags: flagLetters(this.#info.responseFlags), closed: this.#reason, upstreamBytesSent: this.#upstream?.bytesWritten ?? 0 });
   }
 
   // ------------------------------------------------------------------------------------------------------------------
@@ -105,6 +108,7 @@ export class TcpSession implements TcpSink {
       if (endpoint) this.#info.upstream = { address: endpoint.host, port: endpoint.port };
       if (!socket) {
         this.#flag(failure === "overflow" ? "upstreamOverflow" : failure === "no-host" ? "noHealthyUpstream" : "upstreamConnectionFailure");
+        this.#reason = "tcp_initializion_failure:0"; // as Envoy spells it
         return this.#end("envoy");
       }
       this.#connected(socket);

@@ -2,6 +2,7 @@
 (func (export "proxy_on_request_body") (param $id i32) (param $n i32) (param $end i32) (result i32)
   (call $say2 (str "request.size") (local.get $n) (local.get $end))
   (if (i32.eqz (local.get $end)) (then
+    (call $p_buffer (str "get.call-data") (i32.const 8) (i32.const 0) (i32.const 100))
     (call $p_buffer (str "get.all") (i32.const 0) (i32.const 0) (i32.const 100))
     (call $p_buffer (str "get.part") (i32.const 0) (i32.const 2) (i32.const 3))
     (call $p_buffer (str "get.from-3") (i32.const 0) (i32.const 3) (i32.const -1))

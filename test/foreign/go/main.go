@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -129,26 +128,6 @@ func (s *stream) headers() {
 	must(err)
 	note("foreign", text(proxywasm.CallForeignFunction("uncompress", packed)))
 	work()
-}
-
-// What Go's runtime wants from its host: goroutines, memory that grows, collections.
-func work() {
-	sums := make(chan int)
-	for i := 0; i < 4; i++ {
-		go func() {
-			total := 0
-			for _, b := range make([]byte, 1<<20) {
-				total += int(b) + 1
-			}
-			sums <- total
-		}()
-	}
-	total := 0
-	for i := 0; i < 4; i++ {
-		total += <-sums
-	}
-	runtime.GC()
-	note("work", strconv.Itoa(total))
 }
 
 func (s *stream) OnHttpRequestHeaders(int, bool) types.Action {

@@ -175,6 +175,10 @@ const configurationsOf = (actions: Action[], protocols: Configuration["protocol"
 
 /** Of requests, and what decides on them. */
 export const configurations = configurationsOf(["ALLOW", "ALLOW", "DENY", undefined], [undefined]);
+/** Of requests. */
+export const onRequests = configurationsOf(["ALLOW", "ALLOW", "ALLOW", "DENY", "DENY", "AUDIT", "CUSTOM", undefined], [undefined]);
+/** Of connections, which no route leads to a workload. */
+export const onConnections = configurationsOf(["ALLOW", "ALLOW", "DENY", "AUDIT", undefined], ["tcp"]).map(({ workloads: _, ...rest }): Configuration => rest);
 /** And of all that the engine takes. */
 export const everything = configurationsOf(["ALLOW", "ALLOW", "ALLOW", "DENY", "DENY", "AUDIT", "CUSTOM", undefined], ["http", "http", "tcp", undefined]);
 

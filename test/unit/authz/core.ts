@@ -31,9 +31,11 @@ export interface Request {
   metadata?: Record<string, Json>;
 }
 
+export const AMBIGUOUS_PATH = "ambiguous path";
+
 export interface Decision {
   allowed: boolean;
-  /** `<namespace>/<policy>#<rule>` or `none`. */
+  /** `<namespace>/<policy>#<rule>` or `none`, or {@link AMBIGUOUS_PATH}. */
   rule: string;
   /** What the policies on trial alone say; undefined where there are none. */
   dryRunAllowed?: boolean;
@@ -51,7 +53,7 @@ interface Exports extends Record<string, unknown> {
   needs(): number;
   attribute(which: number, at: number, bytes: number): void;
   port(value: number): void;
-  decide(pairs: number, bytes: number): number;
+  decide(pairs: number, bytes: number, strict: boolean): number;
   decisive(): number;
   audited(): number;
   handedOver(): number;
@@ -114,7 +116,8 @@ export class Core {
     return this.exports.memory.buffer.byteLength;
   }
 
-  decide(request: Request): Decision {
+  /** @param strict with `strictPaths` */
+  decide(request: Request, strict = false): Decision {
     const { exports } = this;
     let at = this.room;
     const memory = Buffer.from(exports.memory.buffer);
@@ -150,10 +153,11 @@ export class Core {
         memory[at++] = 0;
       }
     }
-    const result = exports.decide(start, at - start);
+    const result = exports.decide(start, at - start, strict);
     const rule = exports.__getString(exports.decisive());
     const [audited, handedOver] = [exports.__getString(exports.audited()), exports.__getString(exports.handedOver())];
     const decision: Decision = { allowed: (result & 1) !== 0, rule, ...(audited && { audited }), ...(handedOver && { handedOver }) };
+    if (result & 8) decision.rule = AMBIGUOUS_PATH;
     if (result & 4) decision.dryRunAllowed = (result & 2) !== 0;
     return decision;
   }

@@ -3,18 +3,27 @@
  * filter's engine takes must be decided as the plain evaluator decides it; the rest must be refused with a message; nothing may trap.
  */
 import fc from "fast-check";
-import { configurations } from "./arbitraries.ts";
-import type { Core, Request } from "./core.ts";
+import { isDeepStrictEqual } from "node:util";
+import type { Json } from "../../../harness/host/proto.ts";
+import { everything } from "./arbitraries.ts";
+import { JWT_FILTER, type Core, type Request } from "./core.ts";
 import { Nearby, Random, type Vocabulary } from "./near.ts";
-import { decide, type Configuration } from "./oracle.ts";
+import { decide, matchOf, type Configuration } from "./oracle.ts";
+import { decideStrictly } from "./strict-oracle.ts";
 
 export interface FuzzReport {
   configurations: number;
   requests: number;
   /** Configurations that were refused. */
   refused: number;
-  /** Requests that were allowed. */
+  /** Requests that were allowed; of them, with `strictPaths`. */
   allowed: number;
+  strictlyAllowed: number;
+  /** With a token; decided as connections; that an AUDIT or a CUSTOM rule matched. */
+  tokens: number;
+  connections: number;
+  audited: number;
+  handedOver: number;
   findings: string[];
 }
 
@@ -32,10 +41,10 @@ const WORDS: Vocabulary = {
 /** @param total configurations and requests together */
 export function fuzz(core: Core, total: number, seed: number, progress: (report: FuzzReport) => void = () => undefined): FuzzReport {
   const random = new Random(seed);
-  const report: FuzzReport = { configurations: 0, requests: 0, refused: 0, allowed: 0, findings: [] };
+  const report: FuzzReport = { configurations: 0, requests: 0, refused: 0, allowed: 0, strictlyAllowed: 0, tokens: 0, connections: 0, audited: 0, handedOver: 0, findings: [] };
   const done = (): number => report.configurations + report.requests;
   for (let batch = 0; done() < total && report.findings.length < 20; batch++) {
-    for (const generated of fc.sample(configurations, { seed: seed + batch, numRuns: 100 })) {
+    for (const generated of fc.sample(everything, { seed: seed + batch, numRuns: 100 })) {
       for (let round = 0; round < 8; round++) {
         const text = round === 0 ? encode(JSON.stringify(generated)) : damaged(generated, random);
         report.configurations++;
@@ -71,14 +80,23 @@ function fuzzOne(core: Core, text: Uint8Array, random: Random, report: FuzzRepor
   }
   const nearby = new Nearby(configuration, random, WORDS);
   const plain = asBytes(configuration) as Configuration;
+  const tcp = configuration.protocol === "tcp";
   for (let n = 0; n < REQUESTS; n++) {
-    const request = strange({ ...nearby.connection(), ...nearby.request() }, random);
+    const strict = !tcp && random.once(2);
+    const plainer = { ...nearby.connection(), ...nearby.request(), ...(!random.once(4) && { claims: real(nearby.token()) }), metadata: real(nearby.metadata()) };
+    const request = strange(strict ? { ...plainer, path: disguised(plainer.path!, random) } : plainer, random);
     report.requests++;
     try {
-      const { allowed, rule } = core.decide(request);
-      const expected = decide(plain, asSeen(request));
-      if (allowed) report.allowed++;
-      if (allowed !== expected.allowed || rule !== expected.rule) found("another decision", `${JSON.stringify({ request, allowed, rule, expected })}`);
+      const got = core.decide(request, strict);
+      const seen = asSeen(request);
+      const expected = strict ? decideStrictly(plain, seen) : { ...decide(plain, seen), handedOver: matchOf(plain, seen, "CUSTOM") };
+      const more = { audited: matchOf(plain, seen, "AUDIT"), ...(got.dryRunAllowed !== undefined && { dryRunAllowed: decide(plain, seen, true).allowed }) };
+      if (got.allowed) report[strict ? "strictlyAllowed" : "allowed"]++;
+      if (request.claims) report.tokens++;
+      if (tcp) report.connections++;
+      if (got.audited !== undefined) report.audited++;
+      if (got.handedOver !== undefined) report.handedOver++;
+      if (!isDeepStrictEqual({ audited: undefined, handedOver: undefined, ...got }, { ...expected, ...more })) found("another decision", JSON.stringify({ strict, request, got, expected: { ...expected, ...more } }));
     } catch (trap) {
       return found("deciding failed", `${String(trap)} ${JSON.stringify(request)}`);
     }
@@ -104,11 +122,20 @@ function asBytes(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, each]) => [asBytes(key), asBytes(each)]));
 }
 
-/** The engine's driver writes characters above 255 as their low byte. */
-function asSeen(request: Request): Request {
-  const text = JSON.stringify(request);
-  if (!/[\u0100-\uffff]/.test(text)) return request;
-  return JSON.parse(text, (_key, value: unknown) => (typeof value === "string" ? Buffer.from(value, "latin1").toString("latin1") : value)) as Request;
+/** A protobuf Struct has strings in UTF-8 only: what policies say in other bytes is in none. */
+function real<T extends Json>(value: T): T {
+  if (typeof value === "string") return (/[\u0080-\uffff]/.test(value) ? Buffer.from(asBytes(value) as string, "latin1").toString("utf8") : value) as T;
+  if (Array.isArray(value)) return (value as Json[]).map((each) => real(each)) as unknown as T;
+  if (value === null || typeof value !== "object") return value;
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [real(key), real(each as Json)])) as T;
+}
+
+/** The engine's driver writes characters above 255 as their low byte, except in tokens and metadata, which are UTF-8. */
+function asSeen({ claims, metadata, ...rest }: Request): Request {
+  const text = JSON.stringify(rest);
+  const seen = !/[\u0100-\uffff]/.test(text) ? rest : JSON.parse(text, (_key, value: unknown) => (typeof value === "string" ? Buffer.from(value, "latin1").toString("latin1") : value)) as Request;
+  const all = asBytes({ ...metadata, ...(claims && { [JWT_FILTER]: { payload: claims } }) }) as Record<string, Json>;
+  return { ...seen, ...(claims && { claims: asBytes(claims) as Record<string, Json> }), metadata: all };
 }
 
 /** Structure: a value for another, a member gone, twice, or of another type. Text: bytes changed, gone, twice, or from elsewhere. */
@@ -159,6 +186,17 @@ function changeSomething(root: object, random: Random): void {
       node[key] = child.slice(0, at) + random.pick(["*", "/", "x", "\u00e9", "{*}", ":", ".", "%41", ""]) + child.slice(at + random.below(2));
     } else node[key] = structuredClone(random.pick(ODD));
     return;
+  }
+}
+
+/** A path with something in it that may be read in several ways. */
+function disguised(path: string, random: Random): string {
+  const at = 1 + random.below(path.length);
+  const c = path[at] ?? "";
+  switch (random.below(5)) {
+    case 0: case 1: return path.slice(0, at) + random.pick([";", ";x", "%3b", "%3Bx", "%23", "%3f", "%23x/", "*", "%2a", "[", "%5b", "|", "%c3%bc", ";/", "%3b/", "%25", "//", "/.;x"]) + path.slice(at);
+    case 2: return path.slice(0, at) + (c === "" || c > "\x7f" ? "%41" : `%${c.charCodeAt(0).toString(16).padStart(2, "0")}`) + path.slice(at + 1);
+    default: return path;
   }
 }
 

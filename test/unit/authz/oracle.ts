@@ -125,8 +125,14 @@ function metadata(value: string, filter: string, key: string, request: Request):
 
 const templateClass = "a-zA-Z0-9\\-._~%!$&'()*+,;=:@";
 
-function path(value: string, raw: string | undefined): boolean {
-  const text = raw?.replace(/[?#].*$/s, "");
+/** Without query and fragment. */
+export const pathOf = (request: Request): string | undefined => request.path?.replace(/[?#].*$/s, "");
+
+/** A request whose path a backend may read so, whatever `:path` says. */
+export type Reading = Request & { pathAsRead?: string };
+
+function path(value: string, request: Reading): boolean {
+  const text = request.pathAsRead ?? pathOf(request);
   if (!value.includes("{*}") && !value.includes("{**}")) return string(value, text);
   const regex = value.split(/(\{\*\*?\})/).map((part) =>
     part === "{*}" ? `[${templateClass}]+` : part === "{**}" ? `[${templateClass}/]*` : quote(part)).join("");
@@ -232,7 +238,7 @@ class Translation {
       field(o.hosts, o.notHosts, (v, r) => string(v, r.host, present, true)),
       field(o.ports, o.notPorts, (v, r) => Number(v) === r.port),
       field(o.methods, o.notMethods, (v, r) => string(v, r.method, present)),
-      field(o.paths, o.notPaths, (v, r) => path(v, r.path)),
+      field(o.paths, o.notPaths, path),
     ];
     return (request) => all.every((matches) => matches(request));
   }
@@ -283,10 +289,18 @@ export function onTcp(rule: Rule, action: Policy["spec"]["action"]): Rule | unde
   };
 }
 
+type Silent = "AUDIT" | "CUSTOM";
+const silent = new WeakMap<Configuration, Record<Silent, Configuration>>();
+
 /** The first rule of an action that decides nothing here, or undefined. */
-export function matchOf(configuration: Configuration, request: Request, action: "AUDIT" | "CUSTOM"): string | undefined {
-  const policies = configuration.policies.filter(({ spec }) => spec.action === action).map((policy) => ({ ...policy, spec: { ...policy.spec, action: "DENY" as const } }));
-  const { allowed, rule } = decide({ ...configuration, policies }, request);
+export function matchOf(configuration: Configuration, request: Request, action: Silent): string | undefined {
+  let known = silent.get(configuration);
+  if (!known) {
+    const as = (of: Silent): Configuration => ({ ...configuration, policies: configuration.policies.filter(({ spec }) => spec.action === of).map((policy) => ({ ...policy, spec: { ...policy.spec, action: "DENY" as const } })) });
+    silent.set(configuration, (known = { AUDIT: as("AUDIT"), CUSTOM: as("CUSTOM") }));
+  }
+  if (known[action].policies.length === 0) return undefined;
+  const { allowed, rule } = decide(known[action], request);
   return allowed ? undefined : rule;
 }
 

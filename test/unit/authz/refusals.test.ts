@@ -24,7 +24,7 @@ describe("a configuration that isn't understood entirely is refused, and the mes
     ["no policies", {}, "$: found no policies, expected 'policies': a list of AuthorizationPolicies, [] for none"],
     ["policies that are null", { policies: null }, "$.policies: found null, expected an array"],
     ["an unknown field", { policies: [], polices: [] },
-      "$.polices: found an unknown field, expected one of namespace, labels, targets, rootNamespace, trustDomain, trustDomainAliases, workloads, gateway, policies, identity, directAddress, denial, logDenials, strictPaths, signing, bundle, source, custom, protocol"],
+      "$.polices: found an unknown field, expected one of namespace, labels, targets, rootNamespace, trustDomain, trustDomainAliases, workloads, gateway, policies, identity, directAddress, denial, logDenials, strictPaths, signing, bundle, source, custom, protocol, listener"],
     ["a field twice", '{"policies":[],"policies":[]}', "$.policies: found this field twice, expected each field once"],
     ["another kind", { policies: [{ kind: "PeerAuthentication" }] }, `${at}.kind: found 'PeerAuthentication', expected AuthorizationPolicy`],
     ["another version", { policies: [{ apiVersion: "v2" }] }, `${at}.apiVersion: found 'v2', expected security.istio.io/v1, security.istio.io/v1beta1`],

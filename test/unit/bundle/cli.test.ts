@@ -6,6 +6,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { composeEnvoy, loadPolicies } from "../../../harness/compose/index.ts";
 import { open, type Envelope } from "../../../harness/bundle/envelope.ts";
 import { readPublicKey } from "../../../harness/bundle/keys.ts";
+import { trustOf } from "../../../harness/bundle/trust.ts";
 import { selvedge } from "../../support/cli.ts";
 import { authorization, backend, doc, folder, gateway, GATEWAY, OPTIONS, ref, route } from "../compose/support.ts";
 import { authz as authzModule } from "./support.ts";
@@ -113,9 +114,9 @@ describe("compose for signed bundles", () => {
   test("leaves the policies to the bundle, and the filter takes the two together", async () => {
     const file = at("composed.json");
     await sign("-o", file);
-    const { signingOptions } = await import("../../../harness/cli/trust.ts");
-    const options = { ...OPTIONS, modules: "separate" as const, ...(await signingOptions({ trust: publicKey(), node: "edge-1", bundle: file })) };
-    const { plugins, findings } = composeEnvoy(loadPolicies(at("policies")), options);
+    const policies = loadPolicies(at("policies"));
+    const { signing } = trustOf(policies, { keys: [publicKey()], node: "edge-1", bundles: [file] })!;
+    const { plugins, findings } = composeEnvoy(policies, { ...OPTIONS, modules: "separate", signing });
     expect(findings.filter(({ severity }) => severity === "error")).toEqual([]);
     const { json } = plugins.find(({ kind }) => kind === "authz")!;
     const config = JSON.parse(json) as Record<string, unknown>;
@@ -123,8 +124,11 @@ describe("compose for signed bundles", () => {
     expect(config["signing"]).toMatchObject({ audience: "edge-1", minimumVersion: 7 });
     // Envoy's clock is what the bundle is held against, and here it stands still before its end.
     const filter = (await loadFilter(await authzModule(), { rootId: "authz", config: json })).requireRunning();
-    expect((await filter.http({ method: "GET", authority: "x" })).status).toBe(200);
-    expect((await filter.http({ method: "PUT", authority: "x" })).localReply?.details).toBe("selvedge_authz_denied[none]");
+    const ask = (method: string, route: string) => filter.http({ method, authority: "x" }, { stream: { routes: route } });
+    expect((await ask("GET", "prod/r/0")).status).toBe(200);
+    expect((await ask("PUT", "prod/r/0")).localReply?.details).toBe("selvedge_authz_denied[none]");
+    // The node has a route that the bundle knows nothing of.
+    expect((await ask("GET", "prod/new/0")).localReply?.details).toBe("selvedge_authz_denied[none]");
   });
 
   test("a bundle that the node would refuse is a finding before Envoy starts", async () => {

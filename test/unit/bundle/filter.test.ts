@@ -1,7 +1,9 @@
 /** What the authz filter does with signed bundles, on the host with Envoy's VMs. */
 import { describe, expect, test } from "vitest";
+import type { FakeClock } from "../../../harness/host/index.ts";
 import { allowing, Node, NOW, payload, signed, signer, stranger, successor, trust } from "./support.ts";
 
+const SOON = { expires: NOW + 60 };
 const mounted = (version: number, rest: Parameters<typeof payload>[1] = {}, signing = trust()) => ({ signing, bundle: signed(payload(version, rest)) });
 
 describe("at start", () => {
@@ -38,15 +40,38 @@ describe("at start", () => {
     expect(node.gauge("configuration_rejected")).toBe(1);
   });
 
-  // Envoy's VMs must agree on a configuration, so that none refuses it for the time or for what was seen before.
-  test.each([["expired", mounted(1, { expires: NOW })], ["version", mounted(1, {}, trust({ minimumVersion: 2 }))]])("with a bundle refused for %s everything is denied", async (reason, config) => {
+  const late = [["expired", mounted(1, { expires: NOW })], ["version", mounted(1, {}, trust({ minimumVersion: 2 }))]] as const;
+
+  test.each(late)("a bundle refused for %s, with nowhere to fetch another, is refused by the VM that is asked first", async (reason, config) => {
     const node = new Node();
-    expect(await node.offer(config)).toBe("");
+    expect(await node.offer(config)).toContain(`found a bundle refused: ${reason}, expected a newer one, or 'source' to fetch one`);
+    expect([node.gauge("configuration_rejected"), node.rejected(reason)]).toEqual([1, 1]);
+  });
+
+  test.each(late)("with a bundle refused for %s and a source of others everything is denied until one comes", async (reason, config) => {
+    const node = new Node({ clusters: { bundles: () => ({ status: 200, body: JSON.stringify(signed(payload(3))) }) } });
+    expect(await node.offer({ ...config, source: { cluster: "bundles", path: "/" } })).toBe("");
     expect(await node.allowed("/v1")).toEqual([]);
     expect(await node.details("/v1")).toBe("selvedge_no_valid_bundle");
     expect(node.lines).toContain(`bundle refused: ${reason}`);
     expect(node.lines).toContain("no valid bundle: everything is denied");
     expect(node.gauge("bundle_rejected")).toBe(1);
+    node.running!.tick(3_000);
+    expect(await node.allowed("/v1", "/v3")).toEqual(["/v3"]);
+    expect(node.gauge("bundle_rejected")).toBe(0);
+  });
+
+  // A worker that refuses what the VM before it took would let requests pass.
+  test("a configuration that one VM took is refused by no other, whatever happened in between", async () => {
+    const node = new Node();
+    const first = mounted(1, SOON);
+    await node.offer(first);
+    await node.offer(mounted(2, SOON));
+    (node.host.clock as FakeClock).step(90_000);
+    expect(await node.offer(first)).toBe("");
+    expect(await node.allowed("/v1", "/v2")).toEqual(["/v2"]);
+    // Nor does that speak for another minimum.
+    expect(await node.offer(mounted(1, SOON, trust({ minimumVersion: 1 })))).toContain("a bundle refused: ");
   });
 });
 
@@ -62,28 +87,16 @@ describe("on update", () => {
     expect(node.gauge("configuration_rejected")).toBe(0);
   });
 
-  test("an older bundle is taken for the newest that was seen", async () => {
+  test.each<[string, string, unknown]>([
+    ["an older bundle", "version", mounted(1)],
+    ["another bundle of the same version", "version", mounted(2, { authz: allowing("/v1") })],
+    ["an expired bundle", "expired", mounted(3, { expires: NOW - 1 })],
+  ])("%s leaves the running policies alone", async (_, reason, config) => {
     const node = new Node();
     await node.offer(mounted(2));
-    expect(await node.offer(mounted(1))).toBe("");
-    expect(await node.allowed("/v1", "/v2")).toEqual(["/v2"]);
-    expect([node.gauge("bundle_rejected"), node.gauge("bundle_version")]).toEqual([1, 2]);
-    expect(node.lines).toContain("bundle refused: version");
-  });
-
-  test("another bundle of the same version too", async () => {
-    const node = new Node();
-    await node.offer(mounted(2));
-    await node.offer(mounted(2, { authz: allowing("/other") }));
-    expect(await node.allowed("/v2", "/other")).toEqual(["/v2"]);
-  });
-
-  test("an expired bundle too", async () => {
-    const node = new Node();
-    await node.offer(mounted(1));
-    await node.offer(mounted(2, { expires: NOW - 1 }));
-    expect(await node.allowed("/v1", "/v2")).toEqual(["/v1"]);
-    expect(node.rejected("expired")).toBeGreaterThan(0);
+    expect(await node.offer(config)).toContain(`a bundle refused: ${reason}`);
+    expect(await node.allowed("/v1", "/v2", "/v3")).toEqual(["/v2"]);
+    expect([node.gauge("configuration_rejected"), node.gauge("bundle_version"), node.rejected(reason)]).toEqual([1, 2, 1]);
   });
 
   test("a key is replaced: both are trusted for a while, and what only the old one signed no longer counts afterwards", async () => {
@@ -107,8 +120,6 @@ describe("on update", () => {
     expect(await node.offer({ signing: trust(), bundle: { ...bundle, signatures: bundle.signatures.slice(0, 1) } })).toContain("a bundle refused: signature");
   });
 });
-
-const SOON = { expires: NOW + 60 };
 
 describe("when the running bundle expires", () => {
   test("it goes on deciding, and says so", async () => {

@@ -120,7 +120,7 @@ describe("two engines", () => {
   const naive: Engine = {
     name: "envoy",
     prepare: () => Promise.resolve(),
-    run: ({ steps }: CasePlan): Promise<CaseObservation> => Promise.resolve({ steps: steps.map(() => ({ exchanges: [{ status: 200, headers: [], body: NOTHING, trailers: [], complete: true, details: undefined, route: "default", upstream: { method: "GET", path: "/", headers: [], body: NOTHING, trailers: [] } }], calls: [], metrics: [], logs: [], timeMs: 1 })) }),
+    run: ({ steps }: CasePlan): Promise<CaseObservation> => Promise.resolve({ steps: steps.map(() => ({ exchanges: [{ status: 200, headers: [], body: NOTHING, trailers: [], complete: true, details: undefined, route: "default", upstream: { method: "GET", path: "/", headers: [], body: NOTHING, trailers: [] } }], connections: [], calls: [], metrics: [], logs: [], timeMs: 1 })) }),
     close: () => Promise.resolve(),
   };
 

@@ -60,6 +60,20 @@ cases:
     request: { grpc: a }
     steps:
       - { wait: 5ms, request: { path: / }, upstream: { grpc: { messages: a } }, clusters: { auth: {} }, repeat: 2, expect: { status: 200 } }
+  - name: connection
+    connection:
+      peer: [spiffe://a/b]
+      sni: a.test
+      tls: true
+      source: 10.0.0.1
+      direct: 127.0.0.1
+      destination: 10.0.0.1:80
+      send: [a, { base64: YQ== }, { wait: 5ms }, { await: { base64: YQ== } }, { await-end: true }, { reset: true }]
+    upstream: { send: [{ await: a }, { end: true }] }
+    expect: { received: { base64: YQ== }, closed: filter, upstream: { received: a } }
+  - name: plain connection
+    steps:
+      - { connection: { send: a }, expect: { upstream: { connected: true } } }
   - name: c
     table: [{ a: b }]
     expect: { configuration-error: "\${a}" }

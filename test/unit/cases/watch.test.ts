@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { DevelopmentBuilder } from "../../../harness/build/develop.ts";
-import { packageRoot } from "../../../harness/build/root.ts";
 import { FolderWatcher } from "../../../harness/cases/folders.ts";
 import { Rerunner } from "../../../harness/cases/rerun.ts";
 import { textReport } from "../../../harness/cases/report.ts";
@@ -98,19 +97,20 @@ describe("running again", () => {
 
 describe("a build for watching", () => {
   it("compiles only what changed, survives errors, and leaves the release's modules alone", async () => {
-    const sources = mkdtempSync(join(packageRoot, "dist", "watched-"));
-    onTestFinished(() => rmSync(sources, { recursive: true, force: true }));
+    const sources = join(folder, "assembly");
+    mkdirSync(sources);
     const entry = join(sources, "index.ts");
     const builder = new DevelopmentBuilder(join(folder, "built"));
     writeFileSync(join(sources, "part.ts"), "export const PART = 1;");
     writeFileSync(entry, 'import { PART } from "./part";\nexport function f(): i32 { return PART; }');
-    expect(await builder.build("x", entry)).toMatchObject({ compiled: true });
-    expect(await builder.build("x", entry)).toMatchObject({ compiled: false });
+    expect(await builder.build({ name: "x", entry })).toMatchObject({ compiled: true });
+    expect(await builder.build({ name: "x", entry })).toMatchObject({ compiled: false });
     writeFileSync(join(sources, "part.ts"), "export const PART = nothing;");
-    await expect(builder.build("x", entry)).rejects.toThrow(SelvedgeError);
+    await expect(builder.build({ name: "x", entry })).rejects.toThrow(SelvedgeError);
     writeFileSync(join(sources, "part.ts"), "export const PART = 2;");
-    expect(await builder.build("x", entry)).toMatchObject({ compiled: true });
-    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array(readFileSync(join(folder, "built", "x.wasm")))), {});
+    const { path, compiled } = await builder.build({ name: "x", entry });
+    expect(compiled).toBe(true);
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array(readFileSync(path))), {});
     expect((exports.f as () => number)()).toBe(2);
   });
 });

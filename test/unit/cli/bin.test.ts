@@ -61,7 +61,7 @@ describe("a checkout", () => {
   const lock = { packages: { "": {}, "node_modules/a": { version: "1.0.0", integrity: "sha512-a" }, "node_modules/b": { version: "1.0.0", optional: true } } };
 
   beforeEach(() => {
-    mkdirSync(join(root, "harness"));
+    mkdirSync(join(root, "harness", "cli"), { recursive: true });
     writeFileSync(join(root, "package-lock.json"), JSON.stringify(lock));
     const future = new Date(Date.now() + 60_000);
     utimesSync(join(root, "dist/selvedge.mjs"), future, future); // newer than its sources: nothing to bundle

@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
+import { composeOptions } from "../../../harness/cli/policies.ts";
 import { verbs } from "../../../harness/cli/verbs.ts";
 import { temporaryDirectory } from "../../../harness/tempdir.ts";
 import { selvedge } from "../../support/cli.ts";
@@ -41,12 +42,23 @@ describe("selvedge", () => {
     [["inspect", "a.wasm", "b.wasm"], "`selvedge inspect` takes one argument; one too many: b.wasm"],
     [["doctor", "now"], "`selvedge doctor` takes no arguments; one too many: now"],
     [["compose", "policies", "--target", "nginx"], "Invalid value for argument: --target (nginx). Expected one of: envoy, istio, envoy-gateway."],
+    [["compose", "policies", "--deny-status", "200"], "--deny-status must be from 400 to 599, not 200"],
+    [["compose", "policies", "--trust-domain", "a/b"], '--trust-domain takes names without slashes and spaces, such as cluster.local, not "a/b"'],
+    [["compose", "policies", "--trust-domain-aliases", "a,,b"], "--trust-domain-aliases takes names"],
     [["compose", "policies", "--admin-port", "http"], "--admin-port must be a whole number up to 65535, not http"],
   ])("%j is wrong usage: exit code 2", async (argv, message) => {
     const { code, stdout, stderr } = await selvedge(...argv);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
     expect(stderr).toContain(`selvedge: ${message}`);
     expect(stderr).toContain("`selvedge --help` lists the verbs");
+  });
+
+  it("hands the options on what denied clients get, and on whom to take for whom, to compose", () => {
+    const options = { chain: "fused", modules: "dist" };
+    expect(composeOptions({ ...options, "trust-domain-aliases": "old.example,older.example", "deny-status": "404", "deny-body": "no", "log-denials": true, "strict-paths": false })).toEqual({
+      moduleDir: "dist", modules: "fused", trustDomainAliases: ["old.example", "older.example"], denial: { status: 404, body: "no" }, logDenials: true, strictPaths: false,
+    });
+    expect(composeOptions({ ...options, "strict-paths": true })).toEqual({ moduleDir: "dist", modules: "fused" });
   });
 
   it("reports wrong usage as JSON, too", async () => {

@@ -130,8 +130,6 @@ describe("attachment", () => {
     ["at the Gateway and behind it", [authentication(`targetRefs: [{ group: gateway.networking.k8s.io, kind: Gateway, name: gw }]\n${rules(rule())}`), authentication(rules(rule()), "name: two, namespace: prod")], "authentication-twice", "error"],
     ["to nothing", [authentication(rules(rule()), "name: jwt, namespace: dev")], "policy-unattached", "warning"],
     ["without rules", [authentication("{}")], "authentication-empty", "warning"],
-    ["nowhere near the policy that needs it", [authentication(`${forA}\n${rules(rule())}`), authorization("selector: { matchLabels: { app: b } }\nrules: [{ from: [{ source: { requestPrincipals: ['*'] } }] }]", "name: q, namespace: prod")], "authorization-without-token", "warning"],
-    ["not at all, and a policy needs it", [authorization("rules: [{ when: [{ key: 'request.auth.claims[a]', values: [b] }] }]", "name: q, namespace: prod")], "authorization-without-token", "warning"],
   ])("%s is told", (_, documents, code, severity) => expect(codes(two(...documents).findings, severity)).toContain(code));
 
   it("is not complained of where it is right", () => {

@@ -74,8 +74,4 @@ metadata: { name: ext, namespace: prod }
 spec: { envoyExtAuthzGrpc: { backendRef: ${ref("a")} } }
 `, authorization("action: CUSTOM\nprovider: { name: ext }\nrules: [{}]")), ["unsupported-field"]],
   ])("%s", (_, text, expected) => expect(codes(compose(text).findings)).toEqual(expected));
-
-  it("signed bundles for connections", () => {
-    expect(codes(compose(doc(TCP, backend("a"), tcpRoute(ref("a"))), { signing: { node: "n", keys: [] } }).findings)).toContain("unsupported-field");
-  });
 });

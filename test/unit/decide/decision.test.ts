@@ -36,7 +36,7 @@ test("the module on the host decides as the plain evaluator does, and names the 
 test("each condition holds as the plain evaluator says of it alone", () => {
   fc.assert(fc.property(configurations, several, (random, list) => {
     const { gateway, configuration } = nodeOf(code, random);
-    const conditions = gateway.policies.flatMap(rulesOf).flatMap(allConditions);
+    const conditions = gateway.policies.flatMap((policy) => rulesOf(policy)).flatMap(allConditions);
     const probes = new Probes(gateway, conditions);
     for (const { request } of list) {
       const holds = probes.holding(request);

@@ -9,6 +9,9 @@ const scratch = temporaryDirectory("lint");
 afterAll(() => scratch.remove());
 const GOOD = readFileSync("filters/authz/envoy.yaml", "utf8");
 
+/** Puts an ext_authz filter, behind a matcher, before the router. */
+const ASKING: [RegExp, string] = [/(\n +)- name: envoy.filters.http.router/, '$1- name: ext$1  typed_config: { "@type": type.googleapis.com/envoy.extensions.common.matching.v3.ExtensionWithMatcher, extension_config: { name: ext, typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz } } }$1- name: envoy.filters.http.router'];
+
 /** Codes for the example after some edits, each of which must change it. */
 function codes(...edits: [string | RegExp, string][]): string[] {
   let text = GOOD;
@@ -41,9 +44,48 @@ describe("lint of an Envoy configuration", () => {
     ["no TLS", [[/- transport_socket:[^]*?validation_context:\n.*\n {10}filters:/, "- filters:"]], ["warning identity-without-mtls"]],
     ["a script behind it", [[/(\n +)- name: envoy.filters.http.router/, '$1- name: script$1  typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua }$1- name: envoy.filters.http.router']], ["warning routing-after-authorization"]],
     ["an identity from a header that clients write", [['"identity": { "filterState": "selvedge.peer" }', '"identity": { "xfcc": true }'], ["normalize_path: true", "normalize_path: true\n                forward_client_cert_details: ALWAYS_FORWARD_ONLY"]], ["error xfcc-untrusted"]],
+    ["CUSTOM that asks nobody", [['"strictPaths": true,', '"strictPaths": true, "custom": { "filterState": "selvedge_custom", "providers": ["ext"] },']], ["error custom-without-provider"]],
+    ["CUSTOM that asks one of two", [['"strictPaths": true,', '"strictPaths": true, "custom": { "filterState": "selvedge_custom", "providers": ["ext", "other"] },'], ASKING], ["error custom-without-provider"]],
+    ["nothing where CUSTOM asks one", [['"strictPaths": true,', '"strictPaths": true, "custom": { "filterState": "selvedge_custom", "providers": ["ext"] },'], ASKING], []],
+    ["a filter that is off", [["- name: selvedge.authz\n", "- name: selvedge.authz\n                    disabled: true\n"]], ["error authorization-disabled"]],
+    ["a filter that is off for a route", [["match: { prefix: / }", "match: { prefix: / }\n                          typed_per_filter_config: { selvedge.authz: { '@type': type.googleapis.com/envoy.config.route.v3.FilterConfig, disabled: true } }"]], ["warning authorization-disabled"]],
+    ["a token that changes the route", [[/(\n +)- name: envoy.filters.http.router/, '$1- name: jwt$1  typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication, providers: { a: { clear_route_cache: true } } }$1- name: envoy.filters.http.router']], ["warning routing-after-authorization"]],
+    ["a script behind a matcher", [[/(\n +)- name: envoy.filters.http.router/, '$1- name: m$1  typed_config: { "@type": x.ExtensionWithMatcher, extension_config: { name: script, typed_config: { "@type": x.Lua } } }$1- name: envoy.filters.http.router']], ["warning routing-after-authorization"]],
+    ["a script that is discovered", [[/(\n +)- name: envoy.filters.http.router/, '$1- { name: s, config_discovery: { type_urls: [type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua] } }$1- name: envoy.filters.http.router']], ["warning routing-after-authorization"]],
+    ["paths that are compared as they stand", [['"strictPaths": true,', ""]], ["warning strict-paths-off"]],
+    ["tokens that nobody verifies", [['"namespaces": ["dev"]', '"notRequestPrincipals": ["*"]']], ["warning token-source-missing"]],
+    ["claims that nobody verified", [['"namespaces": ["dev"]', '"notRequestPrincipals": ["*"]'], ["- name: selvedge.authz\n", '- { name: jwt, typed_config: { "@type": x.JwtAuthentication, providers: { a: { payload_in_metadata: payload } }, rules: [{ requires: { extract_only_without_validation: {} } }] } }\n                  - name: selvedge.authz\n']], ["error token-unverified"]],
+    ["field names in the other spelling", [["normalize_path: true", "normalizePath: false"], ["failure_policy: FAIL_RELOAD", "failurePolicy: FAIL_OPEN"]], ["error normalisation-off", "error authorization-fails-open"]],
+    ["headers that are joined, nested", [["static_resources:", "layered_runtime: { layers: [{ name: a, static_layer: { envoy: { reloadable_features: { rbac_match_headers_individually: false } } } }] }\nstatic_resources:"]], ["error headers-joined"]],
     ["headers that are joined", [["static_resources:", "layered_runtime: { layers: [{ name: a, static_layer: { envoy.reloadable_features.match_headers_individually: false } }] }\nstatic_resources:"]], ["error headers-joined"]],
   ])("finds %s", (_, edits, expected) => {
     expect(codes(...edits)).toEqual(expected);
+  });
+
+  /** One listener with this filter chain, and another that leads to the same cluster. */
+  const two = (chain: string, other: string): string[] => {
+    const file = join(scratch.path, "two.yaml");
+    writeFileSync(file, `static_resources: { listeners: [{ filter_chains: [{ filters: [${chain}] }] }, { filter_chains: [{ filters: [${other}] }] }] }`);
+    return lintEnvoyFiles([file]).findings.map(({ code }) => code);
+  };
+  const http = (filters: string, cluster: string): string => `{ typed_config: { "@type": x.HttpConnectionManager, normalizePath: true, mergeSlashes: true, pathWithEscapedSlashesAction: REJECT_REQUEST, commonHttpProtocolOptions: { headersWithUnderscoresAction: REJECT_REQUEST }, http_filters: [${filters}], route_config: { virtual_hosts: [{ routes: [{ route: { cluster: ${cluster} } }] }] } } }`;
+  const mounted = '{ name: a, typed_config: { "@type": x.Wasm, config: { root_id: authz, capability_restriction_config: {}, configuration: { value: \'{"policies":[]}\' } } } }';
+
+  it("finds a way around authorization, and only where it leads to the same place", () => {
+    expect(two(http(mounted, "a"), http("", "a"))).toEqual(["authorization-missing"]);
+    expect(two(http(mounted, "a"), '{ typed_config: { "@type": x.TcpProxy, cluster: a } }')).toEqual(["authorization-missing"]);
+    expect(two(http(mounted, "a"), http("", "b"))).toEqual([]);
+    expect(two(http(mounted, "a"), http(mounted, "a"))).toEqual([]);
+  });
+
+  it("judges filters of connections, QUIC's TLS, and files of listeners", () => {
+    expect(two(mounted.replace("root_id: authz", "root_id: authz, fail_open: true"), "")).toEqual(["authorization-fails-open"]);
+    const file = join(scratch.path, "listeners.yaml");
+    const tls = "{ require_client_certificate: true, common_tls_context: { validation_context: { trusted_ca: {} } } }";
+    const chain = `{ transport_socket: { typed_config: { "@type": x.QuicDownstreamTransport, downstream_tls_context: ${tls} } }, filters: [${http(mounted.replace("[]", '[{"namespaces":["a"]}]').replace('{"p', '{"identity":{"filterState":"k"},"p'), "a")}] }`;
+    writeFileSync(file, `resources: [{ "@type": type.googleapis.com/envoy.config.listener.v3.Listener, filter_chains: [${chain}] }]`);
+    const { bootstraps, findings } = lintEnvoyFiles([file]);
+    expect([bootstraps, findings.map(({ code }) => code)]).toEqual([[], ["identity-source-missing"]]);
   });
 
   it("says where", () => {

@@ -62,6 +62,33 @@ describe("lint knows that a caller may be nobody", () => {
   });
 });
 
+describe("lint knows that only a RequestAuthentication verifies tokens", () => {
+  const authentication = (spec = "{ jwtRules: [{ issuer: a, jwks: '{\"keys\":[{\"kty\":\"RSA\",\"n\":\"AQAB\",\"e\":\"AQAB\"}]}' }] }"): string =>
+    `---\napiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: { name: jwt, namespace: prod }\nspec: ${spec}\n`;
+  const required = from("DENY", '{ notRequestPrincipals: ["*"] }');
+
+  it.each<[string, string[], string[]]>([
+    ["an ALLOW of tokens", [from("ALLOW", '{ requestPrincipals: ["*"] }')], ["warning token-never-there"]],
+    ["a DENY of tokens", [from("DENY", '{ requestPrincipals: ["a/*"] }')], ["error token-never-there"]],
+    ["a DENY by a claim, or by method", [policy("p", '{ action: DENY, rules: [{ when: [{ key: "request.auth.claims[a]", values: [b] }] }] }')], ["error token-never-there"]],
+    ["a DENY of which one source asks for no token", [policy("p", '{ action: DENY, rules: [{ from: [{ source: { namespaces: [dev] } }, { source: { requestPrincipals: ["*"] } }] }] }')], ["warning token-never-there"]],
+    ["a DENY without a token", [required], ["warning token-always-missing"]],
+    ["an AUDIT", [from("AUDIT", '{ requestPrincipals: ["*"] }')], []],
+    ["a RequestAuthentication without keys", [required, authentication("{}")], ["warning token-always-missing"]],
+    ["a RequestAuthentication of another workload", [required, authentication("{ selector: { matchLabels: { app: other } }, jwtRules: [{ issuer: a, jwks: '{}' }] }")], ["warning token-always-missing"]],
+    ["tokens that are verified and required", [required, authentication()], []],
+    ["tokens that are verified and allowed", [from("ALLOW", '{ requestPrincipals: ["a/*"] }'), authentication()], []],
+    ["tokens that are verified and not required", [policy("p", "{ rules: [{ to: [{ operation: { methods: [GET] } }] }] }"), authentication()], ["warning token-not-required"]],
+    ["tokens that are verified and only watched", [from("AUDIT", '{ requestPrincipals: ["*"] }'), authentication()], ["warning token-not-required"]],
+  ])("%s", (_, documents, expected) => {
+    expect(codes(MUTUAL, ...documents)).toEqual(expected);
+  });
+
+  it("says where", () => {
+    expect(lint(MUTUAL, from("DENY", '{ requestPrincipals: ["a/*"] }'))).toEqual(["error token-never-there policies.yaml:5:52"]);
+  });
+});
+
 describe("lint finds rules that decide nothing", () => {
   const rules = (...list: string[]): string => policy("a", `{ rules: [${list.join(", ")}] }`);
   const on = (operation: string): string => `{ to: [{ operation: ${operation} }] }`;

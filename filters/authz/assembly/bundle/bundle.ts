@@ -20,6 +20,7 @@ export class Bundle {
   open(payload: View, audience: View, authz: Authz): Reason {
     const reader = new JsonReader(payload);
     const settings = new Settings();
+    settings.signed = true;
     const addressed = this.read(reader, settings, audience);
     let reason = Reason.None;
     if (!reader.finish()) reason = Reason.Malformed;
@@ -32,12 +33,14 @@ export class Bundle {
   /** Is it for this audience? */
   private read(reader: JsonReader, settings: Settings, audience: View): bool {
     let addressed = false;
+    let named = false;
     if (!reader.beginObject()) return false;
     while (reader.nextKey()) {
       switch (memberOf(reader, utf8("version, expires, audience, authz"))) {
         case 0: this.version = readCount(reader, 0, MOST_EXACT); break;
-        case 1: this.expires = readCount(reader, 0, MOST_EXACT); break;
+        case 1: this.expires = readCount(reader, 0, LATEST_EXPIRY); break;
         case 2: {
+          named = true;
           if (!reader.beginArray()) return false;
           while (reader.nextElement()) addressed = sameBytes(reader.string(), audience) || addressed;
           break;
@@ -45,7 +48,7 @@ export class Bundle {
         case 3: this.readSettings(reader, settings);
       }
     }
-    if (this.version < 0 || this.expires < 0) refuse(reader, utf8("too little"), utf8("version and expires"));
+    if (this.version < 0 || this.expires < 0 || !named) refuse(reader, utf8("too little"), utf8("version, expires and audience"));
     return addressed;
   }
 
@@ -59,5 +62,7 @@ export class Bundle {
   }
 }
 
+/** The end of the year 9999: what is beyond was meant as milliseconds. */
+const LATEST_EXPIRY: i64 = 253_402_300_799;
 /** What a number in JSON can count to: beyond it, two texts stand for one number. */
 export const MOST_EXACT: i64 = (1 << 53) - 1;

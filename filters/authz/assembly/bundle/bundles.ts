@@ -2,16 +2,17 @@
  * Which bundle decides. A bundle is taken if a trusted key signed it, it names this node, hasn't expired, and no newer one was
  * taken before by any VM of the process; otherwise the last good one stays, and where there is none, everything is denied.
  *
- * A configuration is refused for what any VM would find in it, never for the time or for what was seen before: Envoy asks one
- * VM first and the workers' later, and one that then refuses lets requests pass unchecked.
+ * Envoy asks one VM first and the workers' later, and one that then refuses lets requests pass unchecked. So what depends on the
+ * time, or on what was seen before, is a reason to refuse a configuration only until some VM has taken it; then it denies.
  */
-import { LogLevelValues, MetricTypeValues } from "../../../sdk/assembly/abi/enums";
+import { LogLevelValues, MetricTypeValues, WasmResultValues } from "../../../sdk/assembly/abi/enums";
 import { ABSENT, View, address, size, utf8 } from "../../../sdk/assembly/bytes";
 import { now, setTickPeriod } from "../../../sdk/assembly/clock";
 import { JsonReader } from "../../../sdk/assembly/json/reader";
 import { endLine, put, startLine } from "../../../sdk/assembly/line";
 import { logBytes } from "../../../sdk/assembly/log";
 import { incrementMetric, recordMetric } from "../../../sdk/assembly/metrics";
+import { getSharedData, setSharedData } from "../../../sdk/assembly/shared";
 import { Authz, discard } from "../authz";
 import { Arena, scratch } from "../memory/arena";
 import { hashBytes } from "../memory/hash";
@@ -20,7 +21,7 @@ import { Bundle } from "./bundle";
 import { envelopeCount, envelopePayload, envelopeSignature, readEnvelope } from "./envelope";
 import { define, show } from "./metrics";
 import { Reason, reasonWord } from "./reasons";
-import { loadNewest, loadTurn, newestPayload, newestSignature, replaceNewest, storeTurn, turnCas, turnDue, turnTag } from "./shared";
+import { isNewest, loadNewest, loadTurn, newestPayload, newestSignature, numberView, replaceNewest, storeTurn, turnCas, turnDue, turnTag } from "./shared";
 import { Signing } from "./signing";
 import { Answer, Source, answerOf, answeredBody, answeredTag } from "./source";
 
@@ -46,6 +47,8 @@ export class Bundles {
   /** What is wrong with the bundle that was refused in this callback; and why the last one was refused. */
   private error: View = ABSENT;
   private said: Reason = Reason.None;
+  /** The signature that made the last bundle count. */
+  private envelope: View = ABSENT;
   /** Ids + 1 of the counters, by reason. */
   private readonly counters: StaticArray<u32> = new StaticArray<u32>(7);
   private rejected: u32 = 0;
@@ -62,19 +65,25 @@ export class Bundles {
     }
   }
 
-  /** The mounted configuration is read. False: refused, the reader says why. */
-  start(reader: JsonReader): bool {
+  /** The mounted configuration is read. @param listener whose connections it is for, or {@link ABSENT} False: refused, the reader says why. */
+  start(reader: JsonReader, listener: View): bool {
     const signing = this.signing;
     if (signing.audience == ABSENT) refuse(reader, utf8("nobody to trust"), utf8("'signing'"));
     if (!this.mounted && this.source.cluster == ABSENT) refuse(reader, utf8("no bundle"), utf8("'bundle' or 'source'"));
     if (!reader.ok) return false;
-    this.newest = this.arena.join(utf8("b"), signing.audience);
-    this.turn = this.arena.join(utf8("t"), signing.audience);
+    // No name has a NUL.
+    const owner = listener == ABSENT ? signing.audience : scratch.join(scratch.join(signing.audience, utf8("\0")), listener);
+    this.newest = this.arena.join(utf8("b"), owner);
+    this.turn = this.arena.join(utf8("t"), owner);
     this.version = signing.minimumVersion - 1;
     const reason = this.mounted ? this.unseal() : this.sync();
-    if (reason != Reason.None && reason < Reason.Version) {
+    const passing = reason >= Reason.Version;
+    if ((reason != Reason.None && !passing) || (this.mounted && !this.admits(owner, reason))) {
+      if (reason == Reason.None) return reader.failWith(utf8("no data shared between VMs"), utf8("the capabilities for it"));
+      this.count(reason);
       // The text is in the one line there is, where the message will be.
-      return reader.failWith(scratch.copy(this.describe(utf8("a bundle refused: "), reason)), utf8("one for this node that a trusted key signed"));
+      const found = scratch.copy(this.describe(utf8("a bundle refused: "), reason));
+      return reader.failWith(found, passing ? utf8("a newer one, or 'source' to fetch one") : utf8("one for this node that a trusted key signed"));
     }
     this.rejected = define(MetricTypeValues.Gauge, utf8("bundle_rejected"), ABSENT);
     show(utf8("bundle_expired"), 0);
@@ -86,13 +95,26 @@ export class Bundles {
     return true;
   }
 
+  /**
+   * May the configuration be taken? Where nothing newer could ever come, not for a bundle that is good for nothing now, unless
+   * a VM of this process took the same before.
+   */
+  private admits(owner: View, reason: Reason): bool {
+    const mark = scratch.join(scratch.join(scratch.join(utf8("a"), owner), numberView(this.signing.minimumVersion)), this.envelope);
+    if (getSharedData(mark) != ABSENT) return true;
+    if (reason != Reason.None && this.source.cluster == ABSENT) return false;
+    return setSharedData(mark, utf8("1")) == WasmResultValues.Ok;
+  }
+
   /** Takes the bundle in the envelope that was read last, if it is good. */
   private unseal(): Reason {
     for (let i: u32 = 0; i < envelopeCount; i++) {
       const signature = envelopeSignature(i);
       if (!this.signing.trusts(signature, envelopePayload)) continue;
-      this.sync();
-      return this.consider(signature, envelopePayload, false);
+      this.envelope = signature;
+      const known = isNewest(this.newest, signature);
+      if (!known) this.sync();
+      return this.consider(signature, envelopePayload, known);
     }
     return Reason.Signature;
   }
@@ -145,15 +167,16 @@ export class Bundles {
 
   tick(): void {
     this.error = ABSENT; // what it pointed to went with its callback
+    loadTurn(this.turn);
+    const due = turnDue;
+    const etag = turnTag;
+    const cas = turnCas;
+    // Also without a source: Envoy takes a plugin of before up again, as it is, where its configuration comes back.
+    if (cas != this.seen) {
+      this.seen = cas;
+      this.sync();
+    }
     if (this.source.cluster != ABSENT) {
-      loadTurn(this.turn);
-      const due = turnDue;
-      const etag = turnTag;
-      const cas = turnCas;
-      if (cas != this.seen) {
-        this.seen = cas;
-        this.sync();
-      }
       const time = now();
       // Further away than an interval: the clock was set back.
       if (time >= due || due - time > this.source.interval) {
@@ -186,12 +209,16 @@ export class Bundles {
     if (reason != Reason.Unreachable) recordMetric(this.rejected, u64(reason != Reason.None));
     if (reason != Reason.None) {
       if (reason != this.said) logBytes(LogLevelValues.error, this.describe(utf8("selvedge: authz: bundle refused: "), reason));
-      if (unchecked(this.counters[reason]) == 0) {
-        unchecked((this.counters[reason] = define(MetricTypeValues.Counter, utf8("bundle_rejections_total"), reasonWord(reason)) + 1));
-      }
-      incrementMetric(unchecked(this.counters[reason]) - 1, 1);
+      this.count(reason);
     }
     this.said = reason;
+  }
+
+  private count(reason: Reason): void {
+    if (unchecked(this.counters[reason]) == 0) {
+      unchecked((this.counters[reason] = define(MetricTypeValues.Counter, utf8("bundle_rejections_total"), reasonWord(reason)) + 1));
+    }
+    incrementMetric(unchecked(this.counters[reason]) - 1, 1);
   }
 
   /** As text; it is in the one line there is. */

@@ -11,7 +11,7 @@ const PREFIX = utf8("DSSEv1 36 application/vnd.selvedge.policy+json ");
 /** The question to the host begins with the fields hash_function and (to be followed by 91 bytes) public_key. */
 const QUESTION = utf8("\n\x06sha256\x12[");
 /** Room before a payload for all that is written there when it is verified. */
-const BEFORE: usize = 512;
+export const BEFORE: usize = 512;
 const MOST_SIGNATURE: u32 = 72;
 /** More are refused: each costs a verification with each key. */
 const MOST_SIGNATURES = 4;
@@ -64,15 +64,11 @@ function readSignatures(reader: JsonReader): void {
 export function readBase64(reader: JsonReader): View {
   const text = reader.string();
   if (text == ABSENT) return ABSENT;
-  const at = payloadRoom(size(text));
+  const at = allocateForCallback((size(text) >> 2) * 3 + 3 + <u32>BEFORE) + BEFORE;
   const bytes = decodeBase64(text, at);
   if (bytes > 0) return view(at, bytes);
   refuse(reader, utf8("something else"), utf8("base64"));
   return ABSENT;
-}
-
-export function payloadRoom(bytes: u32): usize {
-  return allocateForCallback(bytes + <u32>BEFORE) + BEFORE;
 }
 
 /**

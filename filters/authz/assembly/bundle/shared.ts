@@ -3,39 +3,55 @@
  * next to be asked. A bundle is verified again by each VM that takes it from here.
  */
 import { WasmResultValues } from "../../../sdk/assembly/abi/enums";
-import { ABSENT, View, address, size, slice, view } from "../../../sdk/assembly/bytes";
+import { ABSENT, View, address, sameBytes, size, slice, utf8, view } from "../../../sdk/assembly/bytes";
 import { getSharedData, lastCas, setSharedData } from "../../../sdk/assembly/shared";
 import { scratch } from "../memory/arena";
-import { payloadRoom } from "./envelope";
+import { BEFORE } from "./envelope";
 
 const number = memory.data(8, 8);
 
-// The newest bundle, as last read. An entry is: size of the signature, signature, payload.
+// The newest bundle, as last read. An entry is: size of the signature, signature, room, payload; so that neither is copied.
 export let newestSignature: View = ABSENT;
 /** With room before it, or {@link ABSENT}: there is none. */
 export let newestPayload: View = ABSENT;
 let newestCas: u32 = 0;
+
+/** A number's bytes, until the next. */
+export function numberView(value: u64): View {
+  store<u64>(number, value);
+  return view(number, 8);
+}
 
 export function loadNewest(key: View): void {
   const entry = getSharedData(key);
   newestPayload = ABSENT;
   // A compare-and-swap with any number but 0 creates an entry only where there is none.
   newestCas = entry == ABSENT ? u32.MAX_VALUE : lastCas;
-  if (entry == ABSENT) return;
-  const from = <u32>load<u8>(address(entry)) + 1;
-  if (from >= size(entry)) return;
-  newestSignature = slice(entry, 1, from);
-  const bytes = size(entry) - from;
-  const at = payloadRoom(bytes);
-  memory.copy(at, address(entry) + from, bytes);
-  newestPayload = view(at, bytes);
+  if (entry == ABSENT || size(entry) <= <u32>BEFORE) return;
+  newestSignature = slice(entry, 1, <u32>load<u8>(address(entry)) + 1);
+  newestPayload = slice(entry, <u32>BEFORE, size(entry));
 }
 
-/** False: somebody wrote since {@link loadNewest}. */
+/** False: somebody wrote since {@link loadNewest}. @param payload with room before it, of which this makes use */
 export function replaceNewest(key: View, signature: View, payload: View): bool {
-  store<u8>(number, <u8>size(signature));
-  const entry = scratch.join(scratch.join(view(number, 1), signature), payload);
-  return setSharedData(key, entry, newestCas) == WasmResultValues.Ok;
+  const at = address(payload) - BEFORE;
+  // It may stand in that room.
+  const copy = scratch.copy(signature);
+  store<u8>(at, <u8>size(copy));
+  memory.copy(at + 1, address(copy), size(copy));
+  if (setSharedData(key, view(at, size(payload) + <u32>BEFORE), newestCas) == WasmResultValues.CasMismatch) return false;
+  setSharedData(headOf(key), copy);
+  return true;
+}
+
+/** Is this the signature of the newest bundle? Told without reading all of it. */
+export function isNewest(key: View, signature: View): bool {
+  const head = getSharedData(headOf(key));
+  return head != ABSENT && sameBytes(head, signature);
+}
+
+function headOf(key: View): View {
+  return scratch.join(utf8("s"), key);
 }
 
 // When to ask next (in nanoseconds since 1970), and the entity tag of what was taken last.
@@ -56,6 +72,5 @@ export function loadTurn(key: View): void {
 
 /** @param cas 0 writes whatever was there */
 export function storeTurn(key: View, due: u64, etag: View, cas: u32): bool {
-  store<u64>(number, due);
-  return setSharedData(key, scratch.join(view(number, 8), etag), cas) == WasmResultValues.Ok;
+  return setSharedData(key, scratch.join(numberView(due), etag), cas) == WasmResultValues.Ok;
 }

@@ -52,7 +52,7 @@ export class Attachment {
       if (own != root) scope.second = this.count(scope, own, part);
     }
     // A request is handed over once.
-    let custom = this.gateway == 0 ? 0 : changetype<Workload>(this.gateway).custom;
+    let custom: usize = this.gateway == 0 ? 0 : changetype<Workload>(this.gateway).custom;
     custom = this.agreed(custom, workload.custom);
     if (!first) this.agreed(this.agreed(custom, changetype<Workload>(root).custom), changetype<Workload>(own).custom);
     return scopes;

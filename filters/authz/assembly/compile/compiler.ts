@@ -2,14 +2,16 @@
 import { ABSENT, View, address, size } from "../../../sdk/assembly/bytes";
 import { Field, Needs } from "../fields";
 import { ClauseRecord, ConditionRecord, PolicyRecord, RuleRecord } from "../match/records";
-import { Clause, Condition, Policy, Rule } from "../model";
+import { Clause, Condition, Policy, Rule, findCondition } from "../model";
 import { scratch } from "../memory/arena";
 import { List, next, textOf } from "../memory/list";
 import { sortList } from "../memory/sort";
 import { IndexBuilder } from "./index-builder";
 import { byIndex, byName } from "./order";
 import { compileSet } from "./sets";
+import { Settings } from "../settings";
 import { Spaces } from "./spaces";
+import { withDecoded } from "./spellings";
 import { dropHttp } from "./tcp";
 import { expandAliases } from "./trust-domains";
 
@@ -27,10 +29,11 @@ class Ranked {
  * Compiles the policies that are attached to something; sorts the list.
  *
  * @param trustDomains the mesh's own first, then its aliases
- * @param tcp they decide on connections
  * @returns which attributes the rules look at, {@link Needs}
  */
-export function compile(policies: List, trustDomains: List, spaces: Spaces, tcp: bool): u32 {
+export function compile(settings: Settings, trustDomains: List, spaces: Spaces): u32 {
+  const policies = settings.policies;
+  const tcp = settings.tcp;
   sortList(policies, byName);
   const index = new IndexBuilder(spaces);
   let last: usize = 0;
@@ -48,7 +51,10 @@ export function compile(policies: List, trustDomains: List, spaces: Spaces, tcp:
       const rule = changetype<Rule>(inner);
       if (tcp && !dropHttp(rule, policy.deny)) continue;
       for (let source = rule.sources.first; source != 0; source = next(source)) needs |= prepare(source, trustDomains);
-      for (let to = rule.operations.first; to != 0; to = next(to)) needs |= prepare(to, trustDomains);
+      for (let to = rule.operations.first; to != 0; to = next(to)) {
+        if (settings.strictPaths) spellOut(to, policy.deny);
+        needs |= prepare(to, trustDomains);
+      }
       needs |= prepare(changetype<usize>(rule.when), trustDomains);
       index.count(rule, policy.namespace);
       const ranked = changetype<Ranked>(scratch.alloc(offsetof<Ranked>()));
@@ -85,6 +91,14 @@ function prepare(clause: usize, trustDomains: List): u32 {
     }
   }
   return needs;
+}
+
+/** Paths that a request had better not be on. */
+function spellOut(operation: usize, deny: bool): void {
+  const condition = findCondition(changetype<Clause>(operation), Field.Path);
+  if (condition === null) return;
+  if (deny) condition.values = withDecoded(condition.values);
+  else condition.notValues = withDecoded(condition.notValues);
 }
 
 function compileRule(rule: Rule, namespace: View, spaces: Spaces): RuleRecord {

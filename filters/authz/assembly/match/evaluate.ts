@@ -44,9 +44,18 @@ function all(clause: usize): bool {
   for (let i: u32 = 0; i < count; i++, at += CONDITION) {
     const condition = changetype<ConditionRecord>(at);
     if (condition.values != 0 && !holds(condition, condition.values)) return false;
-    if (condition.notValues != 0 && holds(condition, condition.notValues)) return false;
+    if (condition.notValues != 0 && isExcluded(condition)) return false;
   }
   return true;
+}
+
+function isExcluded(condition: ConditionRecord): bool {
+  if (condition.field != Field.Path || input.excludedPath == ABSENT) return holds(condition, condition.notValues);
+  const path = input.text(Field.Path);
+  input.setText(Field.Path, input.excludedPath);
+  const excluded = holds(condition, condition.notValues);
+  input.setText(Field.Path, path);
+  return excluded;
 }
 
 /** Is the attribute in the set? An attribute that the request doesn't have is in none. */

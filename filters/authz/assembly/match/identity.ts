@@ -33,15 +33,6 @@ export function namespaceAt(uri: View, at: u32): View {
   return ABSENT;
 }
 
-/** `…/ns/<namespace>/…`, for a namespace without wildcards. */
-export function hasNamespace(uri: View, namespace: View): bool {
-  for (let at = nextNamespace(uri, 0); at >= 0; at = nextNamespace(uri, at + 1)) {
-    const found = namespaceAt(uri, at);
-    if (found != ABSENT && size(found) == size(namespace) && equal(address(found), address(namespace), size(found))) return true;
-  }
-  return false;
-}
-
 /** Does the URI behind `spiffe://` match `.+/ns/<namespace>/(.+/|)sa/<account>(/.+)?`? */
 export function hasServiceAccount(id: View, namespace: View, account: View): bool {
   for (let at = nextNamespace(id, 1); at >= 0; at = nextNamespace(id, at + 1)) {

@@ -25,6 +25,9 @@ export class Input {
   /** There are several segments behind a `/ns/`: then look for them in `uri`; else the text of {@link Field.Namespace} is the one. */
   manyNamespaces: bool = false;
 
+  /** While another reading of the path is looked at: what `notPaths` are compared with instead; else {@link ABSENT}. */
+  excludedPath: View = ABSENT;
+
   /** {@link Field.Path} is without query and fragment, {@link Field.Host} in lower case and with its port. */
   // @ts-ignore: decorator
   @inline

@@ -62,7 +62,7 @@ export function readAs(path: View, reading: u32): View {
 }
 
 /** The byte of the `%XX` at this address, or -1. */
-function escaped(at: usize, end: usize): i32 {
+export function escaped(at: usize, end: usize): i32 {
   if (at + 2 >= end) return -1;
   const high = hex(load<u8>(at, 1));
   const low = hex(load<u8>(at, 2));

@@ -1,6 +1,7 @@
 /** The client of every case: a connection of its own for each request, from the address and with the certificate that the case says. */
 import { connect, isIPv6, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
+import { DESTINATION, SOURCE_PORT } from "../../connections.ts";
 import type { HeaderPairs, RequestPlan } from "../../plan.ts";
 import type { Certificates } from "./certificates.ts";
 import { sendHttp1, sendRaw } from "./client-http1.ts";
@@ -43,9 +44,9 @@ export async function send(plan: RequestPlan, port: number, certificates: Certif
 }
 
 /** https://www.haproxy.org/download/1.8/doc/proxy-protocol.txt, version 1 */
-function proxyLine(source: string, destination: RequestPlan["destination"]): string {
+export function proxyLine(source: string, destination: RequestPlan["destination"]): string {
   const six = isIPv6(source);
-  return `PROXY ${six ? "TCP6" : "TCP4"} ${source} ${destination?.address ?? (six ? "::1" : "127.0.0.1")} 40000 ${destination?.port ?? 10_000}\r\n`;
+  return `PROXY ${six ? "TCP6" : "TCP4"} ${source} ${destination?.address ?? (six ? "::1" : DESTINATION.address)} ${SOURCE_PORT} ${destination?.port ?? DESTINATION.port}\r\n`;
 }
 
 function once(socket: Socket, event: string): Promise<void> {

@@ -6,11 +6,14 @@ import { PEER_KEY } from "../../../compose/emit/listener.ts";
 import type { Bootstrap } from "../../../envoy/index.ts";
 import { compareVersions } from "../../../envoy/index.ts";
 import type { Protocol } from "../../messages.ts";
-import { planRequest, type CasePlan, type RequestPlan } from "../../plan.ts";
-import { ARM_STATE, CLUSTERS, DIRECT_KEY } from "../common.ts";
+import { planConnection, planRequest, type CasePlan, type RequestPlan } from "../../plan.ts";
+import { ARM_STATE, CLUSTERS, DIRECT_KEY, TCP_CLUSTER } from "../common.ts";
 
 /** Prefix of the connection managers' statistics. */
 export const STAT_PREFIX = "cases";
+
+/** A listener without filters: when a request to it has been counted, so has everything that was over before. */
+export const MARK = "mark";
 
 export interface Files {
   accessLog: string;
@@ -34,9 +37,20 @@ export interface Door {
   metadata?: Record<string, unknown>;
 }
 
+/** What connections need one for. */
+export interface TcpDoor {
+  tcp: true;
+  tls: boolean;
+}
+
+/** Of the listeners that take connections. */
+export const TCP_LISTENERS = "cases-tcp";
+
 export const doorOf = ({ route, tls, metadata }: Pick<RequestPlan, "route" | "tls" | "metadata">, protocol: Protocol): Door => ({ route, tls, protocol, ...(metadata && { metadata }) });
 
-export function listenerName(plan: CasePlan, { route, tls, protocol, metadata }: Door): string {
+export function listenerName(plan: CasePlan, door: Door | TcpDoor): string {
+  if ("tcp" in door) return `${pluginName(plan)}/${door.tls ? "tls" : "plain"}/tcp`;
+  const { route, tls, protocol, metadata } = door;
   const more = metadata === undefined ? "" : `/${createHash("sha256").update(JSON.stringify(metadata)).digest("hex").slice(0, 16)}`;
   return `${pluginName(plan)}/${tls ? "tls" : "plain"}/${protocol}/${route ?? ""}${more}`;
 }
@@ -53,8 +67,17 @@ export function bootstrap(files: Files, clusters: readonly ClusterPort[]): Boots
     stats_flush_on_admin: true,
     // Listeners come by discovery because it refuses each bad one alone, where the bootstrap would be refused as a whole.
     dynamic_resources: { lds_config: { resource_api_version: "V3", path_config_source: { path: files.listeners } } },
-    static_resources: { clusters: clusters.map(cluster) },
+    static_resources: { listeners: [markListener()], clusters: clusters.map(cluster) },
   } as unknown as Bootstrap;
+}
+
+function markListener(): Config {
+  const routes = { name: MARK, virtual_hosts: [{ name: MARK, domains: ["*"], routes: [{ match: { prefix: "/" }, direct_response: { status: 204 } }] }] };
+  return {
+    name: MARK,
+    address: { socket_address: { address: "127.0.0.1", port_value: 0 } },
+    filter_chains: [{ filters: [httpConnectionManager({ name: MARK, routes, filters: [] })] }],
+  };
 }
 
 function cluster({ name, port, protocol }: ClusterPort): Config {
@@ -74,8 +97,9 @@ export function discovery(plans: readonly CasePlan[], files: Files, version: str
   return { version_info: String(revision), resources };
 }
 
-export function doorsOf(plan: CasePlan): Door[] {
-  const wanted = plan.steps.flatMap(({ request, repeat, upstream: { protocol } }) => {
+export function doorsOf(plan: CasePlan): (Door | TcpDoor)[] {
+  const wanted = plan.steps.flatMap(({ request, connection, repeat, upstream: { protocol } }): (Door | TcpDoor)[] => {
+    if (connection !== undefined) return [{ tcp: true, tls: planConnection(connection, 0).tls }];
     if (request === undefined) return [];
     // A route's name may contain ${n}.
     const requests = typeof request.route === "string" && request.route.includes("${") ? Array.from({ length: repeat }, (_, n) => planRequest(request, n)) : [planRequest(request, 0)];
@@ -86,18 +110,33 @@ export function doorsOf(plan: CasePlan): Door[] {
   return [...new Map(wanted.map((each) => [JSON.stringify(each), each])).values()];
 }
 
-function listener(plan: CasePlan, door: Door, files: Files, version: string): Config {
+function listener(plan: CasePlan, door: Door | TcpDoor, files: Files, version: string): Config {
   const { tls } = door;
+  const tcp = "tcp" in door;
   return {
     name: listenerName(plan, door),
     address: { socket_address: { address: "127.0.0.1", port_value: 0 } },
     listener_filters: [
       // Gives a connection any source and destination address; the physical peer stays known.
-      extension("envoy.filters.listener.proxy_protocol", "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol", { allow_requests_without_proxy_protocol: true }),
+      extension("envoy.filters.listener.proxy_protocol", "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol", { allow_requests_without_proxy_protocol: !tcp }),
       ...(tls ? [extension("envoy.filters.listener.tls_inspector", "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector")] : []),
     ],
-    filter_chains: [{ filters: [filterState(tls, version), connectionManager(plan, door, files)], ...(tls && { transport_socket: transportSocket(files) }) }],
+    filter_chains: [{ filters: [filterState(tls, version), ...(tcp ? [wasmFilter(plan, "network"), tcpProxy(tls, version)] : [connectionManager(plan, door, files)])], ...(tls && { transport_socket: transportSocket(files) }) }],
+    ...(tcp && { stat_prefix: TCP_LISTENERS, access_log: [accessLog(files, { plugin: pluginName(plan), closed: "%DOWNSTREAM_LOCAL_CLOSE_REASON%" })] }),
   };
+}
+
+/** As compose sets it up. */
+function tcpProxy(tls: boolean, version: string): Config {
+  return extension("envoy.filters.network.tcp_proxy", "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", {
+    stat_prefix: STAT_PREFIX,
+    cluster: TCP_CLUSTER,
+    ...(tls && compareVersions(version, "1.37.0") >= 0 && { upstream_connect_mode: "ON_DOWNSTREAM_TLS_HANDSHAKE", max_early_data_bytes: 65_536 }),
+  });
+}
+
+function accessLog({ accessLog: path }: Files, line: Record<string, string>): Config {
+  return extension("envoy.access_loggers.file", "envoy.extensions.access_loggers.file.v3.FileAccessLog", { path, log_format: { json_format: line } });
 }
 
 /** What compose puts into filter state, and the physical peer's address. */
@@ -118,12 +157,7 @@ function connectionManager(plan: CasePlan, door: Door, files: Files): Config {
   const manager = httpConnectionManager({ name: STAT_PREFIX, routes: routes(plan, door), filters: [...(door.metadata ? [setMetadata(door.metadata)] : []), wasmFilter(plan)] });
   Object.assign(manager.typed_config as Config, {
     http_protocol_options: { enable_trailers: true },
-    access_log: [
-      extension("envoy.access_loggers.file", "envoy.extensions.access_loggers.file.v3.FileAccessLog", {
-        path: files.accessLog,
-        log_format: { json_format: { plugin: pluginName(plan), status: "%RESPONSE_CODE%", details: "%RESPONSE_CODE_DETAILS%", route: "%ROUTE_NAME%" } },
-      }),
-    ],
+    access_log: [accessLog(files, { plugin: pluginName(plan), status: "%RESPONSE_CODE%", details: "%RESPONSE_CODE_DETAILS%", route: "%ROUTE_NAME%" })],
   });
   return manager;
 }
@@ -141,16 +175,16 @@ function routes(plan: CasePlan, { route, protocol }: Door): Config {
   return { name: "cases", virtual_hosts: [{ name: "all", domains: ["*"], routes: list }] };
 }
 
-function wasmFilter(plan: CasePlan): Config {
+function wasmFilter(plan: CasePlan, kind: "http" | "network" = "http"): Config {
   // The name is part of what Envoy tells root contexts apart by: no case sees what another left behind.
   const name = pluginName(plan);
-  return extension(name, "envoy.extensions.filters.http.wasm.v3.Wasm", {
+  return extension(name, `envoy.extensions.filters.${kind}.wasm.v3.Wasm`, {
     config: {
       name,
       root_id: plan.rootId,
       failure_policy: "FAIL_CLOSED",
-      // One VM serves all cases of a module, but a module that refuses its configuration fails its VM.
-      vm_config: { vm_id: plan.configurationError === undefined ? plan.filter : name, runtime: "envoy.wasm.runtime.v8", code: { local: { filename: plan.module } } },
+      // As on the host, each case has a VM of its own: a trap ends it, and the module's variables and shared data live in it.
+      vm_config: { vm_id: name, runtime: "envoy.wasm.runtime.v8", code: { local: { filename: plan.module } } },
       configuration: typed("google.protobuf.StringValue", { value: plan.config }),
     },
   });

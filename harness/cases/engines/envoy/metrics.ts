@@ -2,11 +2,17 @@
 import { fail } from "../../../errors.ts";
 import type { AdminClient } from "../../../envoy/index.ts";
 import type { MetricChange } from "../../plan.ts";
-import { STAT_PREFIX } from "./config.ts";
+import { TCP_CLUSTER } from "../common.ts";
+import { MARK, STAT_PREFIX, TCP_LISTENERS } from "./config.ts";
 
-/** The connection managers' own histogram gets a value when a request is over: with it, the modules' have theirs. */
-const TIMES = `http.${STAT_PREFIX}.downstream_rq_time`;
+/** Histograms show with a delay, and all together: when the marks' has a value, so have the modules' theirs from before. */
+const TIMES = `http.${MARK}.downstream_rq_time`;
 const ACTIVE = `http.${STAT_PREFIX}.downstream_rq_active`;
+/** Connections that came, and that are over. */
+const OPENED = `listener.${TCP_LISTENERS}.downstream_cx_total`;
+const CLOSED = `listener.${TCP_LISTENERS}.downstream_cx_destroy`;
+/** Those that Envoy made to their upstream. */
+const CONNECTED = `cluster.${TCP_CLUSTER}.upstream_cx_total`;
 const PREFIX = "wasmcustom.";
 
 interface Bucket {
@@ -16,24 +22,31 @@ interface Bucket {
 }
 
 export interface Snapshot {
-  /** How many requests are over since Envoy started, their last callbacks included. */
-  completed: number;
+  /** How many marks have been counted since Envoy started. */
+  marks: number;
   /** Requests under way. */
   active: number;
+  /** Connections under way. */
+  open: number;
+  /** How many connections Envoy made to their upstream since it started. */
+  connected: number;
   scalars: Map<string, number>;
   histograms: Map<string, Bucket[]>;
 }
 
 export async function snapshot(admin: AdminClient): Promise<Snapshot> {
-  const { status, body } = await admin.get(`/stats?format=json&histogram_buckets=detailed&filter=${encodeURIComponent(`^(${PREFIX.replace(".", "\\.")}|(${TIMES}|${ACTIVE})$)`)}`);
+  const { status, body } = await admin.get(`/stats?format=json&histogram_buckets=detailed&filter=${encodeURIComponent(`^(${PREFIX.replace(".", "\\.")}|(${[TIMES, ACTIVE, OPENED, CLOSED, CONNECTED].join("|").replaceAll(".", "\\.")})$)`)}`);
   if (status !== 200) fail("envoy-admin", `Envoy's admin interface answered ${status} when asked for metrics`, { found: body.slice(0, 200) });
   type Entry = { name?: string; value?: number; histograms?: { details?: { name: string; totals?: Bucket[] }[] } };
-  const seen: Snapshot = { completed: 0, active: 0, scalars: new Map(), histograms: new Map() };
+  const seen: Snapshot = { marks: 0, active: 0, open: 0, connected: 0, scalars: new Map(), histograms: new Map() };
   for (const { name, value, histograms } of (JSON.parse(body) as { stats: Entry[] }).stats) {
     if (name === ACTIVE) seen.active = value ?? 0;
+    else if (name === OPENED) seen.open += value ?? 0;
+    else if (name === CLOSED) seen.open -= value ?? 0;
+    else if (name === CONNECTED) seen.connected = value ?? 0;
     else if (name !== undefined && value !== undefined) seen.scalars.set(name.slice(PREFIX.length), value);
     for (const { name: full, totals = [] } of histograms?.details ?? []) {
-      if (full === TIMES) seen.completed = totals.reduce((sum, { count }) => sum + count, 0);
+      if (full === TIMES) seen.marks = totals.reduce((sum, { count }) => sum + count, 0);
       else seen.histograms.set(full.slice(PREFIX.length), totals);
     }
   }

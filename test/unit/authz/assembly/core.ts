@@ -15,6 +15,7 @@ import { matchesTemplate, validTemplate } from "../../../../filters/authz/assemb
 import { scratch } from "../../../../filters/authz/assembly/memory/arena";
 import { memberOf, readWord, wordIn } from "../../../../filters/authz/assembly/read/members";
 import { SETTINGS, Settings } from "../../../../filters/authz/assembly/settings";
+import { PathVerdict, checkReadings } from "../../../../filters/authz/assembly/strict-paths";
 
 /** What the test says that each slot's expression comes to. */
 class TestClaims extends ClaimSource {
@@ -117,19 +118,24 @@ export function port(value: i32): void {
   input.port = value;
 }
 
-/** Decides on the request whose pairs are here: 1 allowed, 2 allowed by the policies on trial, 4 there are such. */
-export function decide(pairs: usize, bytes: u32): u32 {
+/** Decides on the request whose pairs are here: 1 allowed, 2 allowed by the policies on trial, 4 there are such; strictly, 8 the path is ambiguous. */
+export function decide(pairs: usize, bytes: u32, strict: bool): u32 {
   enter();
   request.over(pairs, bytes);
   input.setText(Field.Method, request.method);
   input.setText(Field.Path, request.pathOnly);
   input.setText(Field.Host, request.authority == ABSENT ? ABSENT : inLowerCase(request.authority));
   if (engine.needs & (1 << Field.Header)) engine.headers.load(request.headers);
-  const allowed = engine.allows(input, Part.Enforced);
+  let allowed = engine.allows(input, Part.Enforced);
   id = nameOf(engine.rule);
-  const result = u32(allowed) | (engine.has(Part.OnTrial) ? 4 | (u32(engine.allows(input, Part.OnTrial)) << 1) : 0);
+  // As authz.ts does it.
+  const verdict = strict && allowed ? checkReadings(engine, input, request.pathOnly, request.hasFragment) : PathVerdict.Allowed;
+  if (verdict == PathVerdict.Denied) id = nameOf(engine.rule);
+  if (verdict != PathVerdict.Allowed) allowed = false;
+  const result = u32(allowed) | (u32(verdict == PathVerdict.Ambiguous) << 3) | (engine.has(Part.OnTrial) ? 4 | (u32(engine.allows(input, Part.OnTrial)) << 1) : 0);
   audit = engine.has(Part.Audit) && !engine.allows(input, Part.Audit) ? nameOf(engine.rule) : "";
-  custom = engine.has(Part.Custom) && !engine.allows(input, Part.Custom) ? nameOf(engine.rule) : "";
+  const matches = engine.has(Part.Custom) && (!engine.allows(input, Part.Custom) || (strict && checkReadings(engine, input, request.pathOnly, false, Part.Custom) == PathVerdict.Denied));
+  custom = matches ? nameOf(engine.rule) : "";
   leave();
   return result;
 }
