@@ -39,12 +39,11 @@ export function renderReply(reply: LocalReplyRequest, { grpc, head, direct, fini
   finish?.(headers);
   const addGiven = () => {
     for (let i = 0; i < reply.headers.length; i += 2) headers.add(reply.headers[i]!, reply.headers[i + 1]!);
-    headers.assign(":status", String(reply.status)); // whatever was given
+    headers.assign(":status", grpcStatus === undefined ? String(reply.status) : "200"); // whatever was given
   };
   const grpcStatus = grpc ? (reply.grpcStatus >= 0 ? reply.grpcStatus : httpToGrpcStatus(reply.status)) : undefined;
   const localReply = { status: reply.status, details: reply.details, body: reply.body, grpcStatus, direct };
   if (grpcStatus !== undefined) {
-    headers.assign(":status", "200");
     addGiven();
     headers.remove("content-length");
     headers.assign("content-type", "application/grpc");
