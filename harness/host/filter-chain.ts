@@ -58,7 +58,8 @@ export class FilterChain {
   /** A filter that streams has more than the limit: the peer should stop sending. */
   aboveWatermark = false;
   private readonly driver: ChainDriver;
-  private readonly limit: number;
+  /** Bytes; a filter may set another one for its stream. */
+  limit: number;
 
   constructor(count: number, driver: ChainDriver, limit: number) {
     this.entries = [];

@@ -27,7 +27,7 @@ export type { Json } from "./proto.ts";
 export { MetricsView, type HistogramView } from "./stats.ts";
 export { Connection, type ConnectionInit, type Endpoint, type FilterStateInit, type PeerInit, type Route, type TlsInit, type UpstreamInfo } from "./stream-info.ts";
 export { Decision, Stream, type Action, type BodyInit, type LocalReplyView, type RequestInit, type ResponseInit, type RouteFunction, type StreamOptions } from "./stream.ts";
-export { TcpConnection, type TcpInit } from "./tcp.ts";
+export { TcpConnection, type TcpInit, type TcpSink } from "./tcp.ts";
 export { Thread } from "./thread.ts";
 export type { Trap, TrapFrame } from "./trap.ts";
 export { Status, type FailurePolicy, type ForeignFunction, type ForeignResult, type HeaderList, type HeadersInit, type LogEntry, type LogLevel, type ReloadStats } from "./types.ts";

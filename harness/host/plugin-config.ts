@@ -131,12 +131,18 @@ export class PluginConfig {
 
   /** A filter for a new stream; undefined: the stream goes on without it (fail open, or the thread never started it). */
   createFilter(thread: Thread): StreamFilter | undefined {
-    const entry = this.handles.get(thread);
-    if (entry === undefined) return undefined;
-    if (entry.handle.vm.failState === "runtimeError" && this.plugin.failurePolicy === "FAIL_RELOAD") this.maybeReload(thread, entry);
-    const { vm, root } = entry.handle;
+    const handle = this.reloaded(thread);
+    if (handle === undefined) return undefined;
+    const { vm, root } = handle;
     if (vm.failed) return this.plugin.failurePolicy === "FAIL_OPEN" ? undefined : new FailedFilter();
     return new StreamContext(vm, root, this.plugin);
+  }
+
+  /** The VM for a new stream or connection: another one where it has failed and may be replaced. */
+  reloaded(thread: Thread): PluginHandle | undefined {
+    const entry = this.handles.get(thread);
+    if (entry?.handle.vm.failState === "runtimeError" && this.plugin.failurePolicy === "FAIL_RELOAD") this.maybeReload(thread, entry);
+    return entry?.handle;
   }
 
   /** Replaces a failed VM, unless the last attempt is too fresh: backoff is the base to 1.5 times the base. */

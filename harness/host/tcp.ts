@@ -78,6 +78,13 @@ export interface TcpInit extends ConnectionInit {
   filterState?: Readonly<Record<string, FilterStateInit>>;
 }
 
+/** Takes bytes as they leave the filter, in place of the ends that tests have: a real proxy's two sockets. */
+export interface TcpSink {
+  toUpstream(data: Uint8Array, end: boolean): void;
+  toClient(data: Uint8Array, end: boolean): void;
+  closed(by: NonNullable<TcpConnection["closedBy"]>): void;
+}
+
 /**
  * A TCP connection through a filter that is used as a network filter; see `Filter.tcp`.
  * @example
@@ -103,14 +110,17 @@ export class TcpConnection {
   private clientClosed = false;
   private upstreamClosed = false;
 
-  /** @internal */
-  constructor(filter: Filter, init: TcpInit, worker: number) {
+  private readonly sink: TcpSink | undefined;
+
+  /** @internal @param served a connection that is there already, and where its bytes go: nothing is kept here then */
+  constructor(filter: Filter, init: TcpInit, worker: number, served?: { connection: Connection; sink: TcpSink }) {
     const { host } = filter;
     this.filter = filter;
-    this.connection = new Connection(init, host.nextConnectionId++);
+    this.sink = served?.sink;
+    this.connection = served?.connection ?? new Connection(init, host.nextConnectionId++);
     this.info = new StreamInfo(this.connection, "", host.clock.wallNs(), host.clock.monotonicNs());
     for (const [key, value] of Object.entries(init.filterState ?? {})) this.connection.filterState.set(key, FilterState.objectOf(value));
-    const handle = filter.pluginConfig.handleFor(host.worker(worker));
+    const handle = filter.pluginConfig.reloaded(host.worker(worker));
     if (handle === undefined) return;
     if (handle.vm.failed) {
       if (!filter.pluginConfig.plugin.failOpen && filter.pluginConfig.plugin.failurePolicy !== "FAIL_OPEN") this.closedBy = "failure";
@@ -158,7 +168,8 @@ export class TcpConnection {
   }
 
   private forward(): void {
-    this.forwarded.move(this.read);
+    if (this.sink) this.sink.toUpstream(taken(this.read), this.readEnded);
+    else this.forwarded.move(this.read);
     if (!this.readEnded) return;
     this.clientClosed = true;
     if (this.upstreamClosed) this.closeBy("client");
@@ -185,7 +196,8 @@ export class TcpConnection {
       if (context.callback("proxy_on_upstream_data", this.toWrite.length, end ? 1 : 0) || this.isClosed) return;
       context.upstream = undefined;
     }
-    this.written.move(this.toWrite);
+    if (this.sink) this.sink.toClient(taken(this.toWrite), end);
+    else this.written.move(this.toWrite);
     if (!end) return;
     context?.callback("proxy_on_upstream_connection_close", PeerType.Unknown);
     this.upstreamClosed = true;
@@ -207,10 +219,16 @@ export class TcpConnection {
     if (this.closedBy !== undefined) return;
     this.closedBy = by;
     this.info.endNs = this.filter.host.clock.monotonicNs();
+    this.sink?.closed(by);
     const { context } = this;
     if (context === undefined) return;
     if (!context.vm.failed) context.callback("proxy_on_downstream_connection_close", by === "client" ? PeerType.Remote : PeerType.Local);
     context.finish();
+  }
+
+  /** The filter holds what the client sends. */
+  get paused(): boolean {
+    return this.stopped;
   }
 
   /** True when the end of the client's side has reached the upstream. */
@@ -222,4 +240,11 @@ export class TcpConnection {
   get upstreamEnded(): boolean {
     return this.upstreamClosed;
   }
+}
+
+/** The bytes, out of the buffer. */
+function taken(data: ByteBuffer): Uint8Array {
+  const bytes = data.bytes();
+  data.clear();
+  return bytes;
 }

@@ -1,22 +1,23 @@
 /** What one filter chain of a listener does with requests: its connection manager's settings, its filters, its routes. */
 import { networkInterfaces } from "node:os";
 import { SelvedgeError, type Finding } from "../errors.ts";
-import { Connection, type Filter, type Host, type Thread } from "../host/index.ts";
+import { type Connection, type Filter, type Host, type Thread } from "../host/index.ts";
 import type { HttpStream } from "../host/http-stream.ts";
 import { FilterState } from "../host/stream-info.ts";
 import type { StreamFilter } from "../host/stream-context.ts";
 import type { Clock } from "../host/index.ts";
+import { Authorizer, clusterOf, ExtAuthzFilter } from "./authz/filter.ts";
 import { admit, type Admission, type RawRequest } from "./admit.ts";
-import { accessLog, fieldOf, type AccessLog, type Logged } from "./report/access-log.ts";
+import { Connections, type PeerFacts } from "./connections.ts";
+import { accessLog, fieldOf, type AccessLog, type Logged, type LoggedSubject } from "./report/access-log.ts";
 import type { Counters } from "./report/counters.ts";
 import { JwtAuthentication, JwtFilter } from "./jwt/filter.ts";
 import { compileRoutes, type RouteFinder } from "./router/match.ts";
 import { literalValue } from "./router/rewrite.ts";
 import { milliseconds } from "./schema/common.ts";
 import { JWT_FILTER } from "./schema/jwt.ts";
-import type { CaptureConfig, ChainConfig, ManagerConfig, StateConfig, WasmConfig } from "./schema/listener.ts";
+import type { CaptureConfig, ChainConfig, ManagerConfig, WasmConfig } from "./schema/listener.ts";
 import type { ServedStream } from "./stream.ts";
-import type { Identity } from "./tls/peer.ts";
 import { serverTls, type ServerTls } from "./tls/server.ts";
 import type { Cluster } from "./upstream/cluster.ts";
 
@@ -30,16 +31,6 @@ export interface ChainParts {
 
 type FilterFactory = (thread: Thread) => StreamFilter | undefined;
 
-/** What is known of a connection when its handshake is done. */
-export interface PeerFacts {
-  address: string;
-  port: number;
-  localAddress: string;
-  localPort: number;
-  identity?: Identity;
-  tls?: { version: string; serverName: string; local?: Identity };
-}
-
 export class Chain {
   readonly name: string;
   readonly host: Host<Clock>;
@@ -52,27 +43,28 @@ export class Chain {
   readonly #manager: ManagerConfig;
   /** Of requests, whatever their route. */
   readonly removedHeaders: readonly string[];
+  /** Some route lets clients leave HTTP. */
+  readonly upgrades: boolean;
   readonly #filters: FilterFactory[];
   readonly #parts: ChainParts;
   readonly #statName: string;
   readonly #jwt: JwtAuthentication[] = [];
   readonly #logs: AccessLog[];
   readonly #captures: CaptureConfig[];
-  readonly #onConnection: StateConfig[];
-  readonly #onHandshake: StateConfig[];
+  readonly #connections: Connections;
 
   constructor(config: ChainConfig, bufferLimit: number, parts: ChainParts) {
-    const [states, manager] = split(config);
+    const manager = config.filters.find((filter) => filter.name === "envoy.filters.network.http_connection_manager")!.typed_config as ManagerConfig;
     this.name = config.name;
     this.host = parts.host;
     this.bufferLimit = bufferLimit;
     this.#parts = parts;
     this.#manager = manager;
     this.#statName = `http.${manager.stat_prefix}`;
-    this.#onConnection = states.flatMap((each) => each.on_new_connection ?? []);
-    this.#onHandshake = states.flatMap((each) => each.on_downstream_tls_handshake ?? []);
+    this.#connections = new Connections(config, parts.host);
     this.tls = config.transport_socket && serverTls(config.transport_socket.typed_config);
     this.routes = compileRoutes(manager.route_config);
+    this.upgrades = manager.route_config.virtual_hosts.some(({ routes }) => routes.some(({ route }) => route?.upgrade_configs !== undefined));
     this.removedHeaders = manager.route_config.request_headers_to_remove ?? [];
     this.http2 = manager.http2_protocol_options;
     this.limits = {
@@ -95,7 +87,7 @@ export class Chain {
   /** Keeps what the log says of a request, before a filter or a route changes it. */
   capture(http: HttpStream): void {
     for (const { object_key, format_string } of this.#captures) {
-      const value = fieldOf<{ http: HttpStream }>(format_string.text_format_source.inline_string)!({ http });
+      const value = fieldOf<LoggedSubject>(format_string.text_format_source.inline_string)!(http);
       if (value !== null && value !== "") http.info.filterState.set(object_key, FilterState.objectOf(String(value)));
     }
   }
@@ -120,6 +112,10 @@ export class Chain {
       this.#jwt.push(jwt);
       return [() => new JwtFilter(this.host, jwt)];
     }
+    if ("xds_matcher" in config) {
+      const authorizer = new Authorizer(config, this.#parts.clusters);
+      return [() => new ExtAuthzFilter(this.host, authorizer)];
+    }
     if (!("config" in config)) return [];
     const { pluginConfig } = this.#parts.filter(config.config);
     return [(thread) => pluginConfig.createFilter(thread)];
@@ -129,23 +125,9 @@ export class Chain {
     return this.#parts.clusters.get(name)!;
   }
 
-  /** A connection as filters see it, with the filter state that network filters set. */
   connection(facts: PeerFacts): Connection {
-    const { identity, tls } = facts;
-    const connection = new Connection(
-      {
-        source: { address: facts.address, port: facts.port, ...identity },
-        destination: { address: facts.localAddress, port: facts.localPort },
-        tls: tls ? { version: tls.version, serverName: tls.serverName, ...(tls.local && { localSubject: tls.local.subject, localUriSans: tls.local.uriSans, localDnsSans: tls.local.dnsSans }) } : false,
-      },
-      this.host.nextConnectionId++,
-    );
-    const values = { "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%": facts.address, "%DOWNSTREAM_PEER_URI_SAN%": identity?.uriSans.join(",") || "-" };
-    for (const { object_key, format_string } of [...this.#onConnection, ...(tls ? this.#onHandshake : [])]) {
-      connection.filterState.set(object_key, FilterState.objectOf(values[format_string.text_format_source.inline_string as keyof typeof values]));
-    }
     this.#parts.counters.add(`${this.#statName}.downstream_cx_total`);
-    return connection;
+    return this.#connections.make(facts);
   }
 
   admit(raw: RawRequest, connection: Connection): Admission {
@@ -185,20 +167,19 @@ export class Chain {
   /** What the schema can't say. */
   #check(): Finding[] {
     const finding = (message: string, found: string): Finding => ({ code: "host-engine-unsupported", severity: "error", message: `the host engine can't serve this configuration: ${message}`, found, fix: "run it with `--engine envoy`" });
-    const formats = [...this.#onConnection, ...this.#onHandshake].map(({ format_string }) => format_string.text_format_source.inline_string);
-    const known = ["%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%", "%DOWNSTREAM_PEER_URI_SAN%"];
     const routes = this.#manager.route_config.virtual_hosts.flatMap(({ routes: each }) => each);
     const headers = routes.flatMap(({ request_headers_to_add = [], response_headers_to_add = [] }) => [...request_headers_to_add, ...response_headers_to_add]);
     const clusters = routes.flatMap(({ route }) => (route ? [route.cluster, ...(route.request_mirror_policies ?? []).map(({ cluster }) => cluster)] : []));
     const filters = this.#manager.http_filters;
     return [
+      ...filters.flatMap(({ typed_config }) => ("xds_matcher" in typed_config ? [clusterOf(typed_config.extension_config.typed_config) ?? "neither or both of http_service and grpc_service"] : [])).filter((name) => !this.#parts.clusters.has(name)).map((name) => finding("an authorizer in a cluster that isn't there", name)),
       ...jwtFindings(this.#manager, this.#parts.clusters).map(([message, found]) => finding(message, found)),
       ...this.#captures.map(({ format_string }) => format_string.text_format_source.inline_string).filter((format) => !fieldOf(format)).map((format) => finding("filter state of requests with another format", format)),
-      ...formats.filter((format) => !known.includes(format)).map((format) => finding("filter state with another format", format)),
+      ...this.#connections.unknown.map((format) => finding("filter state with another format", format)),
       ...headers.filter(({ header }) => literalValue(header.value) === undefined).map(({ header }) => finding(`a header's value (${header.key}) with commands in it`, header.value)),
       ...clusters.filter((name) => !this.#parts.clusters.has(name)).map((name) => finding("a route to a cluster that isn't there", name)),
       ...routes.filter((each) => [each.route, each.redirect, each.direct_response].filter(Boolean).length !== 1).map(({ name }) => finding("a route without exactly one of route, redirect and direct_response", name)),
-      ...routes.filter(({ route }) => route?.upgrade_configs !== undefined).map(({ name }) => finding("WebSocket upgrades", name)),
+      ...routes.filter(({ route }) => route?.upgrade_configs !== undefined && this.#parts.clusters.get(route.cluster)?.speaksHttp2).map(({ name }) => finding("WebSockets towards an HTTP/2 backend", name)),
       ...domainsIn(this.#manager).filter((domain) => domain.slice(1).includes("*")).map((domain) => finding("a domain with a wildcard elsewhere than in front", domain)),
       ...(filters.findIndex((filter) => filter.name === "envoy.filters.http.router") === filters.length - 1 ? [] : [finding("the router isn't the last filter", filters.map(({ name }) => name).join(", "))]),
     ];
@@ -226,11 +207,4 @@ function jwtFindings({ http_filters, route_config }: ManagerConfig, clusters: Re
     ...providers.filter(([, { local_jwks, remote_jwks }]) => (local_jwks === undefined) === (remote_jwks === undefined)).map(([name]): [string, string] => ["an issuer without exactly one of local_jwks and remote_jwks", name]),
     ...providers.flatMap(([, { remote_jwks }]) => (remote_jwks && !clusters.has(remote_jwks.http_uri.cluster) ? [["keys from a cluster that isn't there", remote_jwks.http_uri.cluster] as [string, string]] : [])),
   ];
-}
-
-type States = { on_new_connection?: StateConfig[]; on_downstream_tls_handshake?: StateConfig[] };
-
-function split({ filters }: ChainConfig): [States[], ManagerConfig] {
-  const manager = filters.find((filter) => filter.name === "envoy.filters.network.http_connection_manager");
-  return [filters.filter((filter) => filter.name === "envoy.filters.network.set_filter_state").map(({ typed_config }) => typed_config as States), manager!.typed_config as ManagerConfig];
 }

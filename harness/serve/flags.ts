@@ -6,6 +6,7 @@ export const FLAGS = {
   upstreamConnectionTermination: [0x40, "UC"],
   upstreamOverflow: [0x80, "UO"],
   noRoute: [0x100, "NR"],
+  unauthorizedExternalService: [0x1000, "UAEX"],
   downstreamTermination: [0x4000, "DC"],
   retryLimit: [0x8000, "URX"],
   idleTimeout: [0x10000, "SI"],

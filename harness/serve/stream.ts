@@ -63,7 +63,8 @@ export class ServedStream implements StreamSink {
       this.http.requestHeaders = headers;
       this.http.decode.headersMap = headers;
       const route = this.http.route() as ServedRoute | undefined;
-      if (upgradeOf(raw) !== undefined && !mayUpgrade(route)) return this.#reply(403, "", "upgrade_failed");
+      const upgrade = upgradeOf(raw);
+      if (upgrade !== undefined && !mayUpgrade(route, upgrade)) return this.#reply(403, "", "upgrade_failed");
       this.#chain.capture(this.http);
       this.http.requestStart(headers, endStream);
     });
@@ -140,7 +141,8 @@ export class ServedStream implements StreamSink {
   }
 
   clientHeaders(headers: HeaderMap, endStream: boolean): void {
-    for (const name of ["connection", "keep-alive", "proxy-connection", "transfer-encoding"]) headers.remove(name);
+    const switching = headers.get(":status") === "101";
+    for (const name of ["keep-alive", "proxy-connection", "transfer-encoding", ...(switching ? [] : ["connection"])]) headers.remove(name);
     if (headers.get("date") === undefined) headers.add("date", new Date().toUTCString());
     this.#chain.answered(headers.get(":status") ?? "");
     this.#client.respond(headers, endStream);
@@ -214,10 +216,11 @@ export class ServedStream implements StreamSink {
     this.#chain.streams.delete(this);
     if (resetBy !== undefined && resetBy !== "client") this.#client.reset();
     const durationMs = Number(info.endNs - info.startMonotonicNs) / 1e6;
-    this.#chain.log({ http: this.http, startMs: this.#startMs, durationMs, flags: flagLetters(info.responseFlags) });
+    const status = resetBy === undefined || this.http.downstream.headers ? (info.responseCode ?? 0) : 0;
+    this.#chain.log({ info, requestHeaders: this.http.requestHeaders, status, startMs: this.#startMs, durationMs, flags: flagLetters(info.responseFlags) });
   }
 }
 
-function mayUpgrade(route: ServedRoute | undefined): boolean {
-  return (route?.config.route?.upgrade_configs?.length ?? 0) > 0;
+function mayUpgrade(route: ServedRoute | undefined, upgrade: string): boolean {
+  return (route?.config.route?.upgrade_configs ?? []).some(({ upgrade_type }) => upgrade_type === upgrade.toLowerCase());
 }

@@ -1,17 +1,18 @@
-/** CUSTOM policies: handed to a real authorizer by the ext_authz filter that compose puts behind the real filter. */
+/** CUSTOM policies: handed to a real authorizer by the ext_authz filter that compose puts behind the real filter, in Envoy and in the host engine. */
 import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Stream } from "node:http2";
 import { createServer, request as httpRequest, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { buildFilter } from "../../harness/build/index.ts";
 import { composeEnvoy, loadPolicies } from "../../harness/compose/index.ts";
+import { startHostEngine } from "../../harness/serve/index.ts";
 import { findEnvoy, startEnvoy, type RunningEnvoy } from "../../harness/envoy/index.ts";
 import { temporaryDirectory } from "../../harness/tempdir.ts";
 import { doc, folder, gateway, ref } from "../unit/compose/support.ts";
 
 const scratch = temporaryDirectory("custom-authz");
 const servers: (Server | Http2Server)[] = [];
-const envoys: RunningEnvoy[] = [];
+const nodes: RunningEnvoy[] = [];
 /** Paths that each authorizer was asked about. */
 let asked: string[] = [];
 
@@ -104,7 +105,7 @@ beforeAll(async () => {
 }, 180_000);
 
 afterAll(async () => {
-  for (const envoy of envoys) await envoy.stop();
+  for (const node of nodes) await node.stop();
   for (const server of servers) server.close();
   scratch.remove();
 });
@@ -128,15 +129,18 @@ const ask = (port: number, path: string, headers: Record<string, string> = {}, m
     request.on("error", reject).end();
   });
 
-async function launch(text: string): Promise<number> {
-  const envoy = await startEnvoy({ envoy: await findEnvoy({ containers: false }), config: JSON.parse(text) as never, concurrency: 1 });
-  envoys.push(envoy);
-  return envoy.port("prod/gw/8080");
+type Engine = "envoy" | "host";
+
+async function launch(engine: Engine, text: string): Promise<number> {
+  const config = { ...(JSON.parse(text) as object), admin: { address: { socket_address: { address: "127.0.0.1", port_value: 0 } } } } as never;
+  const node = engine === "envoy" ? await startEnvoy({ envoy: await findEnvoy({ containers: false }), config, concurrency: 1 }) : await startHostEngine({ config });
+  nodes.push(node);
+  return node.port("prod/gw/8080");
 }
 
-describe.each(["fused", "separate"] as const)("CUSTOM, modules %s", (modules) => {
+describe.each((["fused", "separate"] as const).flatMap((modules) => (["envoy", "host"] as const).map((engine) => [modules, engine] as const)))("CUSTOM, modules %s, on %s", (modules, engine) => {
   let at: number;
-  beforeAll(async () => void (at = await launch(composed[modules])), 60_000);
+  beforeAll(async () => void (at = await launch(engine, composed[modules])), 60_000);
 
   it("asks the provider about what matches, and takes its answer", async () => {
     expect(await ask(at, "/ask", { "x-token": "bad" })).toEqual({ status: 401, body: "who are you?", why: "no token" });
@@ -170,13 +174,13 @@ describe.each(["fused", "separate"] as const)("CUSTOM, modules %s", (modules) =>
   });
 
   it("has every provider look at a request without a mark", async () => {
-    const port = await launch(composed[modules].replaceAll("wasm.selvedge_custom", "wasm.nobody_sets_this"));
+    const port = await launch(engine, composed[modules].replaceAll("wasm.selvedge_custom", "wasm.nobody_sets_this"));
     // The first of them can't be reached.
     expect((await ask(port, "/other", { "x-token": "good" })).status).toBe(503);
   }, 60_000);
 
   it("denies where the mark can't be set", async () => {
-    const port = await launch(composed[modules].replaceAll('"proxy_set_property":{},', "").replaceAll(',"proxy_set_property":{}', ""));
+    const port = await launch(engine, composed[modules].replaceAll('"proxy_set_property":{},', "").replaceAll(',"proxy_set_property":{}', ""));
     expect((await ask(port, "/ask", { "x-token": "good" })).status).toBe(403);
     expect((await ask(port, "/other")).status).toBe(403);
     expect(asked).toEqual([]);

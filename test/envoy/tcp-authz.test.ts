@@ -1,5 +1,5 @@
 /**
- * Connections from Gateway and TCPRoute to bytes: real TLS sockets through a composed Envoy. What the filter decides on them is in
+ * Connections from Gateway and TCPRoute to bytes: real TLS sockets through a composed Envoy, and through the host engine. What the filter decides on them is in
  * filters/authz/cases/connections.yaml.
  */
 import { readFileSync } from "node:fs";
@@ -12,14 +12,17 @@ import { composeEnvoy, loadPolicies } from "../../harness/compose/index.ts";
 import { EdgeNode } from "../../harness/decide/node.ts";
 import { agrees, askedAgain } from "../../harness/explain/log.ts";
 import { explain } from "../../harness/explain/explain.ts";
-import { findEnvoy, startEnvoy, type RunningEnvoy } from "../../harness/envoy/index.ts";
+import type { RunningEnvoy } from "../../harness/envoy/index.ts";
 import { temporaryDirectory } from "../../harness/tempdir.ts";
 import { issue } from "../support/certificates.ts";
+import { startBoth, type Engines } from "./fixtures/engines.ts";
 import { carrier, doc, folder, ref } from "../unit/compose/support.ts";
 
 const scratch = temporaryDirectory("tcp-authz");
 const servers: Server[] = [];
-let envoy: RunningEnvoy;
+let engines: Engines;
+/** The one under test, and its ports by listener. */
+let engine: RunningEnvoy;
 let node: EdgeNode;
 const ports: Record<string, number> = {};
 const PORTS = { db: 7001, plain: 7002, sni: 7003, empty: 7004 };
@@ -90,14 +93,12 @@ beforeAll(async () => {
   const { config, findings } = composeEnvoy(read, options);
   node = EdgeNode.of(read, options);
   expect(findings.filter(({ severity }) => severity === "error")).toEqual([]);
-  const bootstrap = JSON.parse(JSON.stringify(config).replace(/"port_value":700\d/g, '"port_value":0')) as never;
-  envoy = await startEnvoy({ envoy: await findEnvoy({ containers: false }), config: bootstrap, concurrency: 1, extraArgs: ["--file-flush-interval-msec", "10"] });
-  for (const [name, port] of Object.entries(PORTS)) ports[name] = await envoy.port(`prod/gw/${port}`);
+  engines = await startBoth(config);
 }, 180_000);
 
 afterAll(async () => {
   node?.close();
-  await envoy?.stop();
+  await engines?.stop();
   for (const server of servers) server.close();
   scratch.remove();
 });
@@ -144,53 +145,60 @@ function talk(listener: string, { as, sni, say = "hi", tls = true }: { as?: stri
 
 const allowed = (answer: string): Outcome => ({ answer, closed: false });
 const denied: Outcome = { answer: "", closed: true };
-const logged = (text: RegExp): Promise<void> => vi.waitFor(() => expect(envoy.log().split("\n").filter((line) => line.includes("wasm log")).join("\n").replaceAll("\\", "")).toMatch(text));
+const logged = (text: RegExp): Promise<void> => vi.waitFor(() => expect(engine.log().split("\n").filter((line) => line.includes("wasm log")).join("\n").replaceAll("\\", "")).toMatch(text));
 
-describe("a TLS listener", () => {
-  it("lets the named principal through, and nobody else", async () => {
-    expect(await talk("db", { as: "app", sni: "db.test" })).toEqual(allowed("echo hi"));
-    expect(received).toBe("hi");
-    received = "";
-    expect(await talk("db", { as: "dev", sni: "db.test" })).toEqual(denied);
-    expect(received).toBe("");
-    await logged(/denied: policy=none rule=none principal="spiffe:\/\/cluster.local\/ns\/dev\/sa\/tool" source="127.0.0.1:\d+" sni="db.test"/);
+describe.each(["envoy", "host"] as const)("on %s", (name) => {
+  beforeAll(async () => {
+    engine = engines[name];
+    for (const [each, port] of Object.entries(PORTS)) ports[each] = await engine.port(`prod/gw/${port}`);
   });
 
-  it("takes no connection without a certificate, for another name, or without TLS", async () => {
-    expect((await talk("db", { sni: "db.test" })).closed).toBe(true);
-    expect((await talk("db", { as: "app", sni: "other.test" })).closed).toBe(true);
-    expect((await talk("db", { as: "app" })).closed).toBe(true);
-    expect((await talk("db", { tls: false, say: "this is no handshake at all\r\n" })).closed).toBe(true);
-    expect([received, connections]).toEqual(["", 0]);
+  describe("a TLS listener", () => {
+    it("lets the named principal through, and nobody else", async () => {
+      expect(await talk("db", { as: "app", sni: "db.test" })).toEqual(allowed("echo hi"));
+      expect(received).toBe("hi");
+      received = "";
+      expect(await talk("db", { as: "dev", sni: "db.test" })).toEqual(denied);
+      expect(received).toBe("");
+      await logged(/denied: policy=none rule=none principal="spiffe:\/\/cluster.local\/ns\/dev\/sa\/tool" source="127.0.0.1:\d+" sni="db.test"/);
+    });
+
+    it("takes no connection without a certificate, for another name, or without TLS", async () => {
+      expect((await talk("db", { sni: "db.test" })).closed).toBe(true);
+      expect((await talk("db", { as: "app", sni: "other.test" })).closed).toBe(true);
+      expect((await talk("db", { as: "app" })).closed).toBe(true);
+      expect((await talk("db", { tls: false, say: "this is no handshake at all\r\n" })).closed).toBe(true);
+      expect([received, connections]).toEqual(["", 0]);
+    });
+
+    it("decides by the server name, for each of several backends", async () => {
+      for (let i = 0; i < 6; i++) expect(await talk("sni", { as: "dev", sni: "good.test" })).toEqual(allowed("echo hi"));
+      expect(await talk("sni", { as: "app", sni: "bad.test" })).toEqual(denied);
+      expect(await talk("sni", { as: "app" })).toEqual(denied);
+    });
   });
 
-  it("decides by the server name, for each of several backends", async () => {
-    for (let i = 0; i < 6; i++) expect(await talk("sni", { as: "dev", sni: "good.test" })).toEqual(allowed("echo hi"));
-    expect(await talk("sni", { as: "app", sni: "bad.test" })).toEqual(denied);
-    expect(await talk("sni", { as: "app" })).toEqual(denied);
-  });
-});
+  describe("a TCP listener", () => {
+    it("decides by address at once", async () => {
+      expect(await talk("plain", { tls: false })).toEqual(allowed("echo hi"));
+      await logged(/audited: policy=prod\/plain-audit rule=0 principal="" source="127.0.0.1:\d+"/);
+    });
 
-describe("a TCP listener", () => {
-  it("decides by address at once", async () => {
-    expect(await talk("plain", { tls: false })).toEqual(allowed("echo hi"));
-    await logged(/audited: policy=prod\/plain-audit rule=0 principal="" source="127.0.0.1:\d+"/);
+    it("without a route closes", async () => {
+      expect(await talk("empty", { tls: false })).toEqual(denied);
+    });
   });
 
-  it("without a route closes", async () => {
-    expect(await talk("empty", { tls: false })).toEqual(denied);
+  it("logs of each connection what explaining it takes", async () => {
+    const lines = (): string[] => engine.log().split("\n").filter((each) => /"protocol":"TCP".*\}$/.test(each));
+    await vi.waitFor(() => expect(lines().length).toBeGreaterThanOrEqual(11), { timeout: 10_000 });
+    // Envoy listens on ports of its own.
+    const asked = lines().map((line, index) => askedAgain(node, Object.entries(ports).reduce((text, [name, port]) => text.replace(`:${port}"`, `:${PORTS[name as keyof typeof PORTS]}"`), line), index + 1, "log"));
+    const told = asked.map(({ arrival, request, assumed, recorded }) => {
+      const { verdict, by, assumed: open } = explain(node, arrival, request, { assumed });
+      expect([open, recorded.allowed === undefined ? verdict : agrees(recorded, verdict, by?.name)]).toEqual([[], recorded.allowed === undefined ? "refuse" : true]);
+      return verdict;
+    });
+    expect([...new Set(told)].sort()).toEqual(name === "envoy" ? ["allow", "deny", "refuse"] : ["allow", "deny"]); // the host engine logs no failed handshakes
   });
-});
-
-it("logs of each connection what explaining it takes", async () => {
-  const lines = (): string[] => envoy.log().split("\n").filter((each) => /"protocol":"TCP".*\}$/.test(each));
-  await vi.waitFor(() => expect(lines().length).toBeGreaterThanOrEqual(11), { timeout: 10_000 });
-  // Envoy listens on ports of its own.
-  const asked = lines().map((line, index) => askedAgain(node, Object.entries(ports).reduce((text, [name, port]) => text.replace(`:${port}"`, `:${PORTS[name as keyof typeof PORTS]}"`), line), index + 1, "log"));
-  const told = asked.map(({ arrival, request, assumed, recorded }) => {
-    const { verdict, by, assumed: open } = explain(node, arrival, request, { assumed });
-    expect([open, recorded.allowed === undefined ? verdict : agrees(recorded, verdict, by?.name)]).toEqual([[], recorded.allowed === undefined ? "refuse" : true]);
-    return verdict;
-  });
-  expect([...new Set(told)].sort()).toEqual(["allow", "deny", "refuse"]);
 });

@@ -1,10 +1,14 @@
 /** HTTP/1.1 from clients. */
-import { createServer, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Connection, HeaderMap } from "../../host/index.ts";
 import type { RawRequest, Refusal } from "../admit.ts";
 import type { Chain } from "../chain.ts";
 import { ServedStream, type ClientSide } from "../stream.ts";
+import { HeaderWatch } from "./header-watch.ts";
+import { RawClient } from "./raw-client.ts";
+import { serveUpgrade } from "./upgrade.ts";
 
 /** So that Node leaves it to the checks that come later to count. */
 const SLACK_BYTES = 4096;
@@ -17,13 +21,24 @@ export function http1Server(chain: Chain, connectionOf: (socket: Duplex) => Conn
   server.timeout = limits.streamIdleMs;
   /** The newest request of a connection. */
   const latest = new WeakMap<Duplex, ServedStream>();
-  const serve = (request: IncomingMessage, response: ServerResponse): void => serveRequest(chain, connectionOf(request.socket), request, response, (stream) => latest.set(request.socket, stream));
+  const watch = new HeaderWatch(limits.headersMs, (socket) => refuse(chain, connectionOf(socket), socket, { status: 408, body: "request header timeout", details: "request_header_timeout", headers: [] }));
+  server.on("connection", (socket: Socket) => watch.add(socket));
+  const serve = (request: IncomingMessage, response: ServerResponse): void => {
+    watch.requestBegan(request.socket);
+    response.once("close", () => watch.requestEnded(request.socket));
+    serveRequest(chain, connectionOf(request.socket), request, response, (stream) => latest.set(request.socket, stream));
+  };
   server.on("timeout", (socket: Duplex) => {
     const stream = latest.get(socket);
     if (stream && !stream.http.ended) stream.idle();
     else socket.destroy();
   });
   server.on("request", serve);
+  // Node reads requests no further on a connection where somebody listens for this.
+  if (chain.upgrades) server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) => {
+    watch.forget(socket);
+    serveUpgrade(chain, connectionOf(socket), request, rawRequest(request), socket, head);
+  });
   server.on("checkExpectation", serve);
   server.on("connect", (_: IncomingMessage, socket: Duplex) => refuse(chain, connectionOf(socket), socket, { status: 404, body: "", details: "route_not_found", headers: [] }));
   server.on("clientError", (error: ParserError, socket: Duplex) => {
@@ -48,30 +63,20 @@ function refusalOf({ code, reason }: ParserError): Refusal {
 /** Answers what Node gives no response object for, through the filters, which count it; and closes. */
 function refuse(chain: Chain, connection: Connection, socket: Duplex, refusal: Refusal): void {
   chain.received();
-  const client: ClientSide = {
-    respond(headers, endStream) {
-      const lines = headers.toList().filter(([name]) => !name.startsWith(":")).map(([name, value]) => `${name}: ${value}\r\n`);
-      const status = headers.get(":status")!;
-      const length = endStream && headers.get("content-length") === undefined ? "content-length: 0\r\n" : "";
-      socket.write(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${lines.join("")}${length}connection: close\r\n\r\n`);
-      if (endStream) socket.end();
-    },
-    write: (data) => socket.write(data),
-    end: () => void socket.end(),
-    reset: () => void socket.destroy(),
-    pause: () => {},
-    resume: () => {},
-  };
-  new ServedStream(chain, connection, "HTTP/1.1", client).refuse(refusal);
+  new ServedStream(chain, connection, "HTTP/1.1", new RawClient(socket)).refuse(refusal);
 }
 
-function serveRequest(chain: Chain, connection: Connection, request: IncomingMessage, response: ServerResponse, made: (stream: ServedStream) => void): void {
-  const raw: RawRequest = {
+function rawRequest(request: IncomingMessage): RawRequest {
+  return {
     protocol: request.httpVersion === "1.1" ? "HTTP/1.1" : "HTTP/1.0",
     method: request.method ?? "",
     target: request.url ?? "",
     pairs: pairsOf(request.rawHeaders),
   };
+}
+
+function serveRequest(chain: Chain, connection: Connection, request: IncomingMessage, response: ServerResponse, made: (stream: ServedStream) => void): void {
+  const raw = rawRequest(request);
   const admission = chain.admit(raw, connection);
   const client = new Http1Client(request, response, () => stream.requestComplete);
   const stream: ServedStream = new ServedStream(chain, connection, raw.protocol, client);

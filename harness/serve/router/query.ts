@@ -19,6 +19,14 @@ export function withoutParameter(path: string, name: string): string {
   return splitPath(path)[0] + (query === "" ? "" : `?${query}`);
 }
 
+/** The path with a parameter once, with this value. */
+export function withParameter(path: string, name: string, value: string): string {
+  const kept = parameters(path).filter(([key]) => key !== name);
+  const all: [string, string][] = [...kept, [name, value]];
+  const sorted = [...new Set(all.map(([key]) => key))].sort().flatMap((key) => all.filter(([each]) => each === key));
+  return `${splitPath(path)[0]}?${sorted.map(([key, each]) => `${key}=${each}`).join("&")}`;
+}
+
 function decoded(text: string): string {
   return text.replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)));
 }

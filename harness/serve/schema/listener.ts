@@ -1,6 +1,7 @@
 /** Listeners, TLS and the HTTP connection manager, as far as the host engine serves them. */
 import { Type, type Static } from "@sinclair/typebox";
 import { Address, any, Count, DataSource, Duration, extension, object, oneOf, optional } from "./common.ts";
+import { CustomFilter } from "./ext-authz.ts";
 import { JwtFilterConfig } from "./jwt.ts";
 import { RouteTable } from "./routes.ts";
 
@@ -13,7 +14,7 @@ const DownstreamTls = object({
   typed_config: any("envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext", {
     common_tls_context: object({
       tls_params: object({ tls_minimum_protocol_version: tlsVersion }),
-      alpn_protocols: Type.Array(alpn),
+      alpn_protocols: optional(Type.Array(alpn)),
       tls_certificates: Type.Array(certificate, { minItems: 1 }),
       validation_context: optional(object({ trusted_ca: DataSource })),
     }),
@@ -26,7 +27,7 @@ export const UpstreamTls = object({
   typed_config: any("envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", {
     common_tls_context: object({
       tls_params: object({ tls_minimum_protocol_version: tlsVersion, tls_maximum_protocol_version: tlsVersion }),
-      alpn_protocols: Type.Array(alpn),
+      alpn_protocols: optional(Type.Array(alpn)),
       tls_certificates: optional(Type.Array(certificate, { minItems: 1, maxItems: 1 })),
       validation_context: object({
         trusted_ca: DataSource,
@@ -39,25 +40,23 @@ export const UpstreamTls = object({
 
 const capabilities = optional(object({ allowed_capabilities: Type.Record(Type.String(), object({})) }));
 
-const Wasm = object({
+const WasmPlugin = object({
   name: Type.String(),
-  typed_config: any("envoy.extensions.filters.http.wasm.v3.Wasm", {
-    config: object({
-      name: Type.String(),
-      root_id: Type.String(),
-      failure_policy: oneOf("FAIL_RELOAD", "FAIL_OPEN", "FAIL_CLOSED"),
-      reload_config: optional(object({ backoff: object({ base_interval: Duration }) })),
-      vm_config: object({
-        vm_id: Type.String(),
-        runtime: Type.Literal("envoy.wasm.runtime.v8"),
-        code: object({ local: object({ filename: Type.String() }) }),
-        capability_restriction_config: capabilities,
-      }),
-      capability_restriction_config: capabilities,
-      configuration: any("google.protobuf.StringValue", { value: Type.String() }),
-    }),
+  root_id: Type.String(),
+  failure_policy: oneOf("FAIL_RELOAD", "FAIL_OPEN", "FAIL_CLOSED"),
+  reload_config: optional(object({ backoff: object({ base_interval: Duration }) })),
+  vm_config: object({
+    vm_id: Type.String(),
+    runtime: Type.Literal("envoy.wasm.runtime.v8"),
+    code: object({ local: object({ filename: Type.String() }) }),
+    capability_restriction_config: capabilities,
   }),
+  capability_restriction_config: capabilities,
+  configuration: any("google.protobuf.StringValue", { value: Type.String() }),
 });
+
+const Wasm = object({ name: Type.String(), typed_config: any("envoy.extensions.filters.http.wasm.v3.Wasm", { config: WasmPlugin }) });
+const NetworkWasm = object({ name: Type.String(), typed_config: any("envoy.extensions.filters.network.wasm.v3.Wasm", { config: WasmPlugin }) });
 
 const Router = extension("envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router", { suppress_envoy_headers: Type.Literal(true) });
 
@@ -102,7 +101,7 @@ const ConnectionManager = extension("envoy.filters.network.http_connection_manag
   drain_timeout: Duration,
   access_log: optional(Type.Array(AccessLog)),
   route_config: RouteTable,
-  http_filters: Type.Array(Type.Union([Router, Wasm, Capture, JwtFilterConfig], { expected: "Wasm filters, jwt_authn, set_filter_state for the access log, and the router as the last one" }), { minItems: 1 }),
+  http_filters: Type.Array(Type.Union([Router, Wasm, Capture, JwtFilterConfig, CustomFilter], { expected: "Wasm filters, jwt_authn, ext_authz, set_filter_state for the access log, and the router as the last one" }), { minItems: 1 }),
 });
 
 const state = object({
@@ -120,10 +119,24 @@ const FilterState = object({
   }),
 });
 
+const TcpProxy = extension("envoy.filters.network.tcp_proxy", "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", {
+  stat_prefix: Type.String(),
+  cluster: optional(Type.String()),
+  weighted_clusters: optional(object({ clusters: Type.Array(object({ name: Type.String(), weight: Count }), { minItems: 1 }) })),
+  // The peer is known before a connection goes on: here a handshake comes before everything else anyhow.
+  upstream_connect_mode: optional(Type.Literal("ON_DOWNSTREAM_TLS_HANDSHAKE")),
+  max_early_data_bytes: optional(Count),
+  idle_timeout: Duration,
+  access_log: optional(Type.Array(AccessLog)),
+});
+
+/** Closes every connection. */
+const Nothing = extension("envoy.filters.network.direct_response", "envoy.extensions.filters.network.direct_response.v3.Config", {});
+
 const Chain = object({
   name: Type.String(),
   filter_chain_match: optional(object({ server_names: Type.Array(Type.String(), { minItems: 1 }) })),
-  filters: Type.Array(Type.Union([FilterState, ConnectionManager], { expected: "set_filter_state, then the HTTP connection manager" }), { minItems: 1 }),
+  filters: Type.Array(Type.Union([FilterState, ConnectionManager, NetworkWasm, TcpProxy, Nothing], { expected: "set_filter_state, then the HTTP connection manager; or a Wasm filter of connections, then tcp_proxy or direct_response" }), { minItems: 1 }),
   transport_socket: optional(DownstreamTls),
   transport_socket_connect_timeout: optional(Duration),
 });
@@ -141,7 +154,8 @@ export { Http2Options };
 export type ListenerConfig = Static<typeof ListenerConfig>;
 export type ChainConfig = Static<typeof Chain>;
 export type ManagerConfig = Static<typeof ConnectionManager>["typed_config"];
-export type WasmConfig = Static<typeof Wasm>["typed_config"]["config"];
+export type WasmConfig = Static<typeof WasmPlugin>;
+export type TcpProxyConfig = Static<typeof TcpProxy>["typed_config"];
 export type DownstreamTls = Static<typeof DownstreamTls>["typed_config"];
 export type UpstreamTls = Static<typeof UpstreamTls>["typed_config"];
 export type CaptureConfig = Static<typeof Capture>["typed_config"]["on_request_headers"][number];

@@ -3,10 +3,11 @@ import { milliseconds } from "../schema/common.ts";
 import { PROTOCOL_OPTIONS, type ClusterConfig } from "../schema/node.ts";
 import type { HeaderMap } from "../../host/index.ts";
 import type { Counters } from "../report/counters.ts";
-import { connector } from "./connect.ts";
+import type { Socket } from "node:net";
+import { connector, type Connector } from "./connect.ts";
 import { callHttp1, PoolAgent } from "./http1.ts";
 import { callHttp2, Http2Pool } from "./http2.ts";
-import type { Endpoint, UpstreamCall, UpstreamEvents } from "./request.ts";
+import type { Endpoint, Failure, UpstreamCall, UpstreamEvents } from "./request.ts";
 
 export interface StartedCall {
   call: UpstreamCall;
@@ -25,6 +26,8 @@ export class Cluster {
   readonly statName: string;
   readonly endpoints: Endpoint[];
   readonly #limits: Limits;
+  readonly #connect: Connector;
+  #connections = 0;
   readonly #counters: Counters;
   readonly #http1: PoolAgent | undefined;
   readonly #http2: Http2Pool | undefined;
@@ -40,6 +43,7 @@ export class Cluster {
     this.#limits = config.circuit_breakers?.thresholds[0] ?? DEFAULT_LIMITS;
     const idleMs = milliseconds(common.idle_timeout);
     const connect = connector(config);
+    this.#connect = connect;
     const counted: typeof connect = (host, port, done) => {
       this.#count("upstream_cx_total");
       return connect(host, port, (error, socket) => {
@@ -49,6 +53,10 @@ export class Cluster {
     };
     if ("http2_protocol_options" in explicit) this.#http2 = new Http2Pool(counted, explicit.http2_protocol_options, idleMs);
     else this.#http1 = new PoolAgent(counted, this.#limits.max_connections, idleMs);
+  }
+
+  get speaksHttp2(): boolean {
+    return this.#http2 !== undefined;
   }
 
   /** Starts a request; undefined where there is no endpoint, "overflow" where there are too many requests already. */
@@ -93,7 +101,7 @@ export class Cluster {
         events.failed(failure);
       },
     };
-    const call = this.#http2 ? callHttp2(this.#http2, endpoint, headers, endStream, watched) : callHttp1(this.#http1!, endpoint, headers, endStream, watched);
+    const call = this.#call(endpoint, headers, endStream, watched);
     return {
       endpoint,
       call: {
@@ -104,6 +112,53 @@ export class Cluster {
         },
       },
     };
+  }
+
+  /**
+   * A connection of its own, for tcp_proxy.
+   *
+   * @param done once, never within this call
+   * @returns gives the place among the cluster's connections back
+   */
+  connect(done: (failure: Failure["kind"] | undefined, socket?: Socket, endpoint?: Endpoint) => void): () => void {
+    const endpoint = this.#pick(undefined);
+    const failure = endpoint === undefined ? "no-host" : this.#connections >= this.#limits.max_connections ? "overflow" : undefined;
+    if (endpoint === undefined || failure !== undefined) {
+      this.#count(failure === "overflow" ? "upstream_cx_overflow" : "upstream_cx_none_healthy");
+      setImmediate(done, failure);
+      return () => {};
+    }
+    this.#connections++;
+    endpoint.active++;
+    this.#count("upstream_cx_total");
+    let held = true;
+    const release = (): void => {
+      if (!held) return;
+      held = false;
+      this.#connections--;
+      endpoint.active--;
+      this.#counters.set(`${this.statName}.upstream_cx_active`, this.#connections);
+    };
+    this.#counters.set(`${this.statName}.upstream_cx_active`, this.#connections);
+    this.#connect(endpoint.host, endpoint.port, (error, socket) => {
+      if (!error) return done(undefined, socket, endpoint);
+      this.#count("upstream_cx_connect_fail");
+      release();
+      done(error.failure.kind, undefined, endpoint);
+    });
+    return release;
+  }
+
+  /** What Node won't write at all, the way an endpoint's refusal comes. */
+  #call(endpoint: Endpoint, headers: HeaderMap, endStream: boolean, events: UpstreamEvents): UpstreamCall {
+    try {
+      return this.#http2 ? callHttp2(this.#http2, endpoint, headers, endStream, events) : callHttp1(this.#http1!, endpoint, headers, endStream, events);
+    } catch (error) {
+      let over = false;
+      setImmediate(() => !over && events.failed({ kind: "reset", reason: (error as Error).message }));
+      const nothing = (): void => {};
+      return { write: () => true, end: nothing, abort: () => void (over = true), pause: nothing, resume: nothing };
+    }
   }
 
   /** Envoy's retry budget: a share of the requests under way, and a few in any case. */

@@ -22,8 +22,10 @@ export function connector(config: ClusterConfig): Connector {
   const timeoutMs = milliseconds(config.connect_timeout);
   const tls = config.transport_socket && tlsOptions(config.transport_socket.typed_config);
   const keepAliveMs = (config.upstream_connection_options?.tcp_keepalive.keepalive_time ?? 0) * 1000;
+  // Of a connection that isn't for requests, each side may end its own half.
+  const allowHalfOpen = config.typed_extension_protocol_options === undefined;
   return (host, port, done) => {
-    const options = { host, port, noDelay: true, keepAlive: keepAliveMs > 0, keepAliveInitialDelay: keepAliveMs, ...(isIP(host) === 0 && { lookup: v4Preferred }) };
+    const options = { host, port, allowHalfOpen, noDelay: true, keepAlive: keepAliveMs > 0, keepAliveInitialDelay: keepAliveMs, ...(isIP(host) === 0 && { lookup: v4Preferred }) };
     const socket = tls ? connectTls({ ...options, ...tls }) : connect(options);
     const timer = setTimeout(() => finish(new ConnectError({ kind: "connect-timeout" })), timeoutMs);
     let finished = false;

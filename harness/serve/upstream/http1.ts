@@ -1,5 +1,6 @@
 /** HTTP/1.1 towards an endpoint, over kept connections. */
 import { Agent, request, type IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { HeaderMap } from "../../host/index.ts";
 import type { Connector } from "./connect.ts";
@@ -34,13 +35,14 @@ export function callHttp1(agent: PoolAgent, endpoint: Endpoint, headers: HeaderM
     action();
   };
   const method = headers.get(":method") ?? "GET";
+  const upgrading = headers.get("upgrade") !== undefined;
   const call = request({
     agent,
     host: endpoint.host,
     port: endpoint.port,
     method,
     path: headers.get(":path") ?? "/",
-    headers: wireHeaders(headers, endStream, method),
+    headers: upgrading ? upgradeHeaders(headers) : wireHeaders(headers, endStream, method),
     maxHeaderSize: MAX_RESPONSE_HEADERS,
     setDefaultHeaders: false,
   } as never);
@@ -48,9 +50,23 @@ export function callHttp1(agent: PoolAgent, endpoint: Endpoint, headers: HeaderM
   call.on("socket", () => !over && events.connected());
   call.on("drain", () => !over && events.drained());
   call.on("error", (error: NodeJS.ErrnoException) => finish(() => events.failed(error instanceof ConnectError ? error.failure : { kind: "reset", reason: error.message })));
-  call.on("upgrade", (_: IncomingMessage, socket: Duplex) => {
-    socket.destroy();
-    finish(() => events.failed({ kind: "reset", reason: "protocol error" }));
+  call.on("upgrade", (response: IncomingMessage, socket: Socket, head: Buffer) => {
+    if (!upgrading || over) {
+      socket.destroy();
+      return finish(() => events.failed({ kind: "reset", reason: "protocol error" }));
+    }
+    tunnel = socket;
+    socket.setTimeout(0);
+    socket.on("error", () => {}); // "close" follows
+    socket.on("drain", () => !over && events.drained());
+    socket.on("close", () => finish(() => events.failed({ kind: "reset", reason: "connection termination" })));
+    events.headers(responseHeaders(response), false);
+    if (head.length > 0 && !over) events.data(head, false);
+    socket.on("data", (chunk: Buffer) => !over && events.data(chunk, false));
+    socket.on("end", () => finish(() => events.data(EMPTY, true)));
+    for (const chunk of early.splice(0)) socket.write(chunk);
+    if (ended) socket.end();
+    if (paused) socket.pause();
   });
   call.on("response", (response) => {
     if (over) return;
@@ -65,19 +81,32 @@ export function callHttp1(agent: PoolAgent, endpoint: Endpoint, headers: HeaderM
   });
   let current: IncomingMessage | undefined;
   let paused = false;
-  if (endStream) call.end();
+  /** The connection, once it isn't HTTP's any more. */
+  let tunnel: Socket | undefined;
+  const early: Uint8Array[] = [];
+  let ended = false;
+  if (endStream || upgrading) call.end();
   else call.flushHeaders();
   return {
-    write: (data) => call.write(data),
-    end: () => call.end(),
-    abort: () => finish(() => call.destroy()),
+    write(data) {
+      if (!upgrading) return call.write(data);
+      if (tunnel) return tunnel.write(data);
+      early.push(data);
+      return false;
+    },
+    end() {
+      ended = true;
+      if (upgrading) tunnel?.end();
+      else call.end();
+    },
+    abort: () => finish(() => (tunnel ?? call).destroy()),
     pause() {
       paused = true;
-      current?.pause();
+      (tunnel ?? current)?.pause();
     },
     resume() {
       paused = false;
-      current?.resume();
+      (tunnel ?? current)?.resume();
     },
   };
 }
@@ -99,12 +128,22 @@ export function wireHeaders(headers: HeaderMap, endStream: boolean, method: stri
   return wire;
 }
 
+/** Without a body, and with what asks for another protocol. */
+function upgradeHeaders(headers: HeaderMap): string[] {
+  const wire = ["host", headers.get(":authority") ?? ""];
+  const { entries } = headers;
+  for (let i = 0; i < entries.length; i += 2) {
+    if (!entries[i]!.startsWith(":") && (entries[i] === "connection" || !HOP.has(entries[i]!))) wire.push(entries[i]!, entries[i + 1]!);
+  }
+  return wire;
+}
+
 function responseHeaders(response: IncomingMessage): HeaderMap {
   const headers = HeaderMap.fromPairs([[":status", String(response.statusCode ?? 502)]], "response");
   const { rawHeaders } = response;
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]!.toLowerCase();
-    if (!HOP.has(name)) headers.add(name, rawHeaders[i + 1]!);
+    if (!HOP.has(name) || (name === "connection" && response.statusCode === 101)) headers.add(name, rawHeaders[i + 1]!);
   }
   return headers;
 }
