@@ -63,6 +63,7 @@ describe("a checkout", () => {
   beforeEach(() => {
     mkdirSync(join(root, "harness", "cli"), { recursive: true });
     writeFileSync(join(root, "package-lock.json"), JSON.stringify(lock));
+    writeFileSync(join(root, "dist/index.mjs"), "");
     const future = new Date(Date.now() + 60_000);
     utimesSync(join(root, "dist/selvedge.mjs"), future, future); // newer than its sources: nothing to bundle
   });
