@@ -20,12 +20,12 @@ export function baseDirectory(entry: string): string {
   return isWithin(process.cwd(), entry) ? process.cwd() : projectOf(entry);
 }
 
-/** The nearest folder around a file that a project begins in, else its own. */
+/** The nearest folder around a file that a project begins in, else the filter's. */
 function projectOf(file: string): string {
   for (let folder = dirname(file); dirname(folder) !== folder; folder = dirname(folder)) {
     if (existsSync(join(folder, "package.json")) || existsSync(join(folder, ".git"))) return folder;
   }
-  return dirname(file);
+  return basename(dirname(file)) === "assembly" ? dirname(dirname(file)) : dirname(file);
 }
 
 /**
