@@ -15,6 +15,8 @@ export interface TrustOptions {
   bundles?: string[];
   /** Folder in which the node keeps the newest bundles that it has taken. */
   state?: string;
+  /** Envoy is run by us, who could keep what it takes: say so where nobody said where. */
+  runs?: boolean;
   /** Seconds since 1970; default: the clock. */
   now?: number;
 }
@@ -51,6 +53,9 @@ export function trustOf(policies: Policies, options: TrustOptions): Trusted | un
   const { minimumVersion, onExpiry, source } = resource?.spec ?? {};
   const given = (options.bundles ?? []).map((file) => readBundle(file, { keys, node, now, minimumVersion }));
   const findings: Finding[] = [];
+  if (options.runs && source && options.state === undefined) {
+    findings.push({ code: "bundle-not-kept", severity: "warning", message: "a bundle that the node fetches is gone after a restart, and an older one is taken again", where: resource!.at(["spec", "source"], "key"), fix: "--state DIR keeps the newest on disk" });
+  }
   const mounted: Trusted["mounted"] = new Map();
   const bundles: MountedBundle[] = [];
   const gateways = ofKind(policies, "Gateway");

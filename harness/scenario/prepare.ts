@@ -77,7 +77,7 @@ export async function prepare(dir: string, options: PrepareOptions, step: (text:
     await issueCertificates(plan);
   }
   step("Composing the configuration");
-  const trusted = trustOf(policies, options.trust ?? {});
+  const trusted = trustOf(policies, { ...options.trust, runs: envoy !== undefined });
   const composition = composeEnvoy(policies, {
     moduleDir: join(packageRoot, "dist"),
     ...(envoy && { envoyVersion: envoy.version }),

@@ -1,9 +1,7 @@
 /** Istio's sources at a fixed version, from the Go module proxy, through the go command: to compare with, never to keep here. */
 import { execFile } from "node:child_process";
-import { mkdtemp } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { promisify } from "node:util";
+import { temporaryDirectory } from "../../harness/tempdir.ts";
 
 const MODULE = "istio.io/istio";
 /** go refuses content that doesn't have the sum which its checksum database knows. */
@@ -19,7 +17,11 @@ const run = promisify(execFile);
  */
 export async function istioSources(): Promise<string> {
   // Outside of any module, and without fetching another toolchain for one that is newer than this go.
-  const cwd = await mkdtemp(join(tmpdir(), "selvedge-go-"));
-  const { stdout } = await run("go", ["mod", "download", "-json", `${MODULE}@${VERSION}`], { cwd, timeout: TIMEOUT_MS, env: { ...process.env, GOTOOLCHAIN: "local", GOFLAGS: "" } });
-  return (JSON.parse(stdout) as { Dir: string }).Dir;
+  const empty = temporaryDirectory("go");
+  try {
+    const { stdout } = await run("go", ["mod", "download", "-json", `${MODULE}@${VERSION}`], { cwd: empty.path, timeout: TIMEOUT_MS, env: { ...process.env, GOTOOLCHAIN: "local", GOFLAGS: "" } });
+    return (JSON.parse(stdout) as { Dir: string }).Dir;
+  } finally {
+    empty.remove();
+  }
 }

@@ -55,6 +55,13 @@ describe("a PolicyBundle", () => {
     expect(codes(composition.findings, "warning")).toContain("bundle-source-plain");
   });
 
+  test("whose newer bundles nobody keeps is worth a warning where the node is run", () => {
+    const dir = folder({ "p.yaml": doc(SIMPLE, bundles, resource(`audience: edge-1\n${SOURCE}`)) });
+    expect(outcome(dir, { runs: true })).toMatchObject({ findings: ["bundle-not-kept"] });
+    expect(outcome(dir, { runs: true, state: join(dir, "state") })).toMatchObject({ findings: [] });
+    expect(outcome(dir, {})).toMatchObject({ findings: [] });
+  });
+
   test("several Gateways fetch each their own", () => {
     const dir = folder({ "p.yaml": doc(SIMPLE, gateway("listeners:\n  - { name: http, port: 8081, protocol: HTTP }", "second"), route(`- backendRefs: [${ref("a")}]`, "r2").replace("name: gw", "name: second"), bundles, resource(SOURCE)) });
     const policies = loadPolicies(dir);
