@@ -1,21 +1,22 @@
 /** Policies for tests: small documents, written into a folder of their own. */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterAll } from "vitest";
 import { composeEnvoy, loadPolicies, type ComposeOptions, type Composition } from "../../../harness/compose/index.ts";
 import type { Finding } from "../../../harness/errors.ts";
+import { temporaryDirectory, type TemporaryDirectory } from "../../../harness/tempdir.ts";
 
-const made: string[] = [];
+const made: TemporaryDirectory[] = [];
 afterAll(() => {
-  for (const dir of made.splice(0)) rmSync(dir, { recursive: true, force: true });
+  for (const dir of made.splice(0)) dir.remove();
 });
 
 /** A fresh folder with these files, removed when the test file is done. */
 export function folder(files: Record<string, string>): string {
-  const dir = mkdtempSync(join(tmpdir(), "selvedge-compose-"));
-  made.push(dir);
+  const temporary = temporaryDirectory("compose");
+  made.push(temporary);
+  const dir = temporary.path;
   for (const [name, text] of Object.entries(files)) {
     mkdirSync(dirname(join(dir, name)), { recursive: true });
     writeFileSync(join(dir, name), text);
