@@ -79,7 +79,7 @@ export function verdictOf({ deny, allow, audit, custom }: NativeResult): Verdict
 
 /** What authz is to count for one decision: names of counters with policy and rule. */
 export function countsOf(result: NativeResult): string[] {
-  const { allowed, rule, audited } = verdictOf(result);
+  const { allowed, rule, audited, handedOver } = verdictOf(result);
   const { trial_deny: trialDeny, trial_allow: trialAllow } = result;
   const against = trialDeny?.allowed === false;
   const trial = ruleOf(against ? trialDeny.policy : trialAllow?.policy);
@@ -87,5 +87,7 @@ export function countsOf(result: NativeResult): string[] {
     `${allowed ? "allowed" : "denied"} ${rule}`,
     ...(trial === "none" ? [] : [`${against || trialAllow?.allowed === false ? "dry_run_denied" : "dry_run_allowed"} ${trial}`]),
     ...(audited === undefined ? [] : [`audited ${audited}`]),
+    // What is denied anyway isn't asked about.
+    ...(allowed && handedOver ? [`custom ${ruleOf(result.custom!.policy)}`] : []),
   ];
 }
