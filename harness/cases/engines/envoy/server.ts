@@ -78,7 +78,8 @@ export class Server {
 }
 
 function http1Server(answerer: Answerer): NetServer {
-  const server = createServer((request, response) => void serve(request, response, answerer));
+  // Whatever Envoy lets through.
+  const server = createServer({ maxHeaderSize: 128 * 1024 }, (request, response) => void serve(request, response, answerer));
   // Envoy keeps connections; the server must not be the first to close one.
   server.keepAliveTimeout = 0;
   return server;

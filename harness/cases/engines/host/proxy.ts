@@ -4,6 +4,10 @@ import type { HeaderPairs } from "../../messages.ts";
 import type { RequestPlan } from "../../plan.ts";
 import { normalizePath } from "../../../host/normalize-path.ts";
 
+/** As compose sets them. */
+const MAX_HEADERS = 100;
+const MAX_HEADER_BYTES = 60 * 1024;
+
 /** Envoy answers by itself, or (without a status) breaks the stream off: no filter sees the request. */
 export interface OwnAnswer {
   status?: number;
@@ -16,12 +20,28 @@ export function proxied(request: RequestPlan): { headers: HeaderPairs; own?: Own
   const { method, host, tls } = request;
   const pseudo = (path: string): HeaderPairs => [...(host === null ? [] : ([[":authority", host]] as HeaderPairs)), [":path", path], [":method", method], [":scheme", tls ? "https" : "http"]];
   const own = (status: number | undefined, details: string, headers: HeaderPairs = []) => ({ headers: [...pseudo(request.path), ...request.headers], own: { ...(status !== undefined && { status }), details, headers } });
+  const broken = codecError(request);
+  if (broken) return { headers: [], own: { ...(request.protocol !== "http2" && { status: broken.status }), details: broken.details, headers: [] } };
   if (host === null) return request.protocol === "http2" ? own(undefined, "http2.violation.of.messaging.rule") : own(400, "missing_host_header");
-  // What is no path ("*") stays as it is.
-  const normal = request.path.startsWith("/") ? normalizePath(request.path) : ({ path: request.path, action: "continue" } as const);
+  if (request.path === "*") return own(404, "absolute_path_rejected");
+  const normal = normalizePath(request.path);
   if (normal.action === "reject") return own(400, "path_normalization_failed");
   if (normal.action === "redirect") return own(307, "path_normalization_failed", [["location", normal.path]]);
   return { headers: [...pseudo(normal.path), ...forwarded(request)] };
+}
+
+/** What Envoy's codec doesn't let through: over HTTP/1 it answers, without a look at the headers; a stream of HTTP/2 it breaks off. */
+function codecError({ protocol, method, path, headers }: RequestPlan): { status: number; details: string } | undefined {
+  const http2 = protocol === "http2";
+  const name = http2 ? "http2" : "http1";
+  if (headers.some(([each]) => each.includes("_"))) return { status: 400, details: `${name}.unexpected_underscore` };
+  // With Host and Connection, or with HTTP/2's four pseudo headers.
+  if (headers.length + (http2 ? 4 : 2) > MAX_HEADERS) return { status: 431, details: `${name}.too_many_headers` };
+  const bytes = headers.reduce((sum, [each, value]) => sum + Buffer.byteLength(each) + Buffer.byteLength(value), 0);
+  if (bytes > MAX_HEADER_BYTES) return { status: 431, details: http2 ? "http2.header_list_size_too_large" : "http1.headers_too_large" };
+  if (path.startsWith("/") || (path === "*" && method === "OPTIONS")) return undefined;
+  if (http2) return { status: 400, details: "http2.violation.of.messaging.rule" };
+  return { status: 400, details: path === "*" ? "http1.invalid_url" : "http1.codec_error" };
 }
 
 let machine: string | undefined;
