@@ -86,10 +86,14 @@ class AuthzStream extends Context {
   }
 
   private pass(): FilterStatusValues {
+    const authz = this.filter.authz;
+    // Mounted for connections but configured for requests, whose one stream keeps nothing, it would decide on nothing.
+    if (!authz.tcp) {
+      closeStream(StreamTypeValues.Downstream);
+      return FilterStatusValues.StopIteration;
+    }
     if (this.verdict == Verdict.None) {
-      const authz = this.filter.authz;
-      // Mounted for connections but configured for requests, it would decide on nothing.
-      this.verdict = authz.tcp && authz.checkConnection() ? Verdict.Allowed : Verdict.Denied;
+      this.verdict = authz.checkConnection() ? Verdict.Allowed : Verdict.Denied;
       if (this.verdict == Verdict.Denied) closeStream(StreamTypeValues.Downstream);
     }
     return this.verdict == Verdict.Allowed ? FilterStatusValues.Continue : FilterStatusValues.StopIteration;
