@@ -111,6 +111,10 @@ describe("what is wrong with a token", () => {
     await ask(token);
   });
 
+  it.each([["=", 401], ["==", 200], ["===", 401], [" = =", 200]])("padded with %j", async (padding, status) => {
+    expect((await ask(`${good}${padding}`)).status).toBe(status);
+  });
+
   it("any of its bytes", async () => {
     const piece = fc.constantFrom("a", "A", "=", ".", "-", "_", " ", "\t", "%", "\xe9", "0");
     await fc.assert(
@@ -122,7 +126,7 @@ describe("what is wrong with a token", () => {
         if (envoy.status === 200 && at > good.lastIndexOf(".")) expect([200, 401]).toContain(host.status);
         else expect([host.status, envoy.status === 200 ? "" : host.body]).toEqual([envoy.status, envoy.status === 200 ? "" : envoy.body]);
       }),
-      { numRuns: 60 },
+      { numRuns: 60, seed: 1 },
     );
   });
 });

@@ -102,8 +102,9 @@ export function audienceAllowed({ audiences }: Token, configured: readonly strin
   return wanted.size === 0 || audiences.some((each) => wanted.has(bare(each)));
 }
 
-/** Undefined: not Base64url. White space and padding don't matter to Envoy. */
+/** Undefined: not Base64url. White space doesn't matter to Envoy, and padding may be left out, but isn't of any other length. */
 function base64Url(text: string): Uint8Array | undefined {
-  const bare = text.replace(/[\t\n\v\f\r ]/g, "").replace(/=*$/, "");
-  return /^[A-Za-z0-9_-]*$/.test(bare) && bare.length % 4 !== 1 ? Buffer.from(bare, "base64url") : undefined;
+  const [, digits, padding] = /^([A-Za-z0-9_-]*)(=*)$/.exec(text.replace(/[\t\n\v\f\r ]/g, "")) ?? [];
+  if (digits === undefined || digits.length % 4 === 1) return undefined;
+  return padding === "" || padding!.length === (4 - (digits.length % 4)) % 4 ? Buffer.from(digits, "base64url") : undefined;
 }
