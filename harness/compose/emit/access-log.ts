@@ -8,6 +8,18 @@ import { rulesOf } from "../resolve/index.ts";
 import { extension, type Config } from "./config.ts";
 import { ARM_KEY } from "./matches.ts";
 
+/** What requests and connections have in common: how long, how much, and who. */
+const OF_CONNECTION = {
+  duration_ms: "%DURATION%",
+  bytes_received: "%BYTES_RECEIVED%",
+  bytes_sent: "%BYTES_SENT%",
+  principal: "%DOWNSTREAM_PEER_URI_SAN%",
+  peer: "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%",
+  remote: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+  local: "%DOWNSTREAM_LOCAL_ADDRESS%",
+  sni: "%REQUESTED_SERVER_NAME%",
+};
+
 /** What the log says of a request as the client sent it, where routes change it on its way. */
 const CAPTURED = "selvedge.log.";
 
@@ -42,14 +54,7 @@ export function accessLog({ headers, captured }: AccessLogging): Config {
         status: "%RESPONSE_CODE%",
         flags: "%RESPONSE_FLAGS%",
         details: "%RESPONSE_CODE_DETAILS%",
-        duration_ms: "%DURATION%",
-        bytes_received: "%BYTES_RECEIVED%",
-        bytes_sent: "%BYTES_SENT%",
-        principal: "%DOWNSTREAM_PEER_URI_SAN%",
-        peer: "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%",
-        remote: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
-        local: "%DOWNSTREAM_LOCAL_ADDRESS%",
-        sni: "%REQUESTED_SERVER_NAME%",
+        ...OF_CONNECTION,
         route: "%ROUTE_NAME%",
         arm: `%FILTER_STATE(${ARM_KEY}:PLAIN)%`,
         upstream: "%UPSTREAM_HOST%",
@@ -68,14 +73,7 @@ export function connectionLog(): Config {
         protocol: "TCP",
         flags: "%RESPONSE_FLAGS%",
         closed: "%DOWNSTREAM_LOCAL_CLOSE_REASON%",
-        duration_ms: "%DURATION%",
-        bytes_received: "%BYTES_RECEIVED%",
-        bytes_sent: "%BYTES_SENT%",
-        principal: "%DOWNSTREAM_PEER_URI_SAN%",
-        peer: "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%",
-        remote: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
-        local: "%DOWNSTREAM_LOCAL_ADDRESS%",
-        sni: "%REQUESTED_SERVER_NAME%",
+        ...OF_CONNECTION,
         upstream: "%UPSTREAM_HOST%",
         upstream_bytes_sent: "%UPSTREAM_WIRE_BYTES_SENT%",
       },

@@ -5,6 +5,10 @@ import { extension, statName, type Config } from "./config.ts";
 
 export { BUFFER_LIMIT };
 
+/** How much of headers a request may have, pseudo headers included. */
+export const MAX_HEADERS = 100;
+export const MAX_HEADERS_KB = 60;
+
 export interface HcmInput {
   name: string;
   routes: Config;
@@ -38,10 +42,10 @@ export function httpConnectionManager({ name, routes, filters, accessLog: loggin
     set_current_client_cert_details: forwardedCertificate ? { uri: true } : undefined,
     server_header_transformation: "PASS_THROUGH",
     generate_request_id: false,
-    max_request_headers_kb: 60,
+    max_request_headers_kb: MAX_HEADERS_KB,
     common_http_protocol_options: {
       idle_timeout: "300s",
-      max_headers_count: 100,
+      max_headers_count: MAX_HEADERS,
       headers_with_underscores_action: "REJECT_REQUEST",
     },
     http_protocol_options: { accept_http_10: false },

@@ -2,11 +2,8 @@
 import { networkInterfaces } from "node:os";
 import type { HeaderPairs } from "../../messages.ts";
 import type { RequestPlan } from "../../plan.ts";
+import { MAX_HEADERS, MAX_HEADERS_KB } from "../../../compose/emit/hcm.ts";
 import { normalizePath } from "../../../host/normalize-path.ts";
-
-/** As compose sets them. */
-const MAX_HEADERS = 100;
-const MAX_HEADER_BYTES = 60 * 1024;
 
 /** Envoy answers by itself, or (without a status) breaks the stream off: no filter sees the request. */
 export interface OwnAnswer {
@@ -38,7 +35,7 @@ function codecError({ protocol, method, path, headers }: RequestPlan): { status:
   // With Host and Connection, or with HTTP/2's four pseudo headers.
   if (headers.length + (http2 ? 4 : 2) > MAX_HEADERS) return { status: 431, details: `${name}.too_many_headers` };
   const bytes = headers.reduce((sum, [each, value]) => sum + Buffer.byteLength(each) + Buffer.byteLength(value), 0);
-  if (bytes > MAX_HEADER_BYTES) return { status: 431, details: http2 ? "http2.header_list_size_too_large" : "http1.headers_too_large" };
+  if (bytes > MAX_HEADERS_KB * 1024) return { status: 431, details: http2 ? "http2.header_list_size_too_large" : "http1.headers_too_large" };
   if (path.startsWith("/") || (path === "*" && method === "OPTIONS")) return undefined;
   if (http2) return { status: 400, details: "http2.violation.of.messaging.rule" };
   return { status: 400, details: path === "*" ? "http1.invalid_url" : "http1.codec_error" };
