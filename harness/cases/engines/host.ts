@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { Symbolizer } from "../../build/symbolize.ts";
 import type { Counted, Coverage } from "../../coverage/index.ts";
-import { DEFAULT_EPOCH_MS, FakeClock, loadFilter, type Filter, type FilterOptions } from "../../host/index.ts";
+import { DEFAULT_EPOCH_MS, FakeClock, loadFilter, type Filter, type FilterOptions, type LogEntry } from "../../host/index.ts";
 import type { Engine } from "../engine.ts";
 import { planConnection, planRequest, type CaseObservation, type CasePlan, type ConnectionSeen, type Exchange, type MetricChange, type StepObservation, type StepPlan } from "../plan.ts";
 import type { CallAnswerSpec } from "../schema-calls.ts";
@@ -55,7 +55,13 @@ async function runCase(plan: CasePlan, code: Uint8Array, options: Pick<FilterOpt
   }
   const trap = trapOf(filter);
   filter.close();
-  return { ...trap, steps };
+  return { ...trap, ...remarksOf(filter), steps };
+}
+
+function remarksOf(filter: Filter): Pick<CaseObservation, "remarks" | "crash"> {
+  const own = (level: LogEntry["level"]): string[] => filter.logs.filter((entry) => entry.from === "host" && entry.level === level).map(({ message }) => message);
+  const crash = own("critical")[0];
+  return { remarks: [...new Set(own("warn"))], ...(crash !== undefined && { crash }) };
 }
 
 function trapOf(filter: Filter): Pick<CaseObservation, "trap"> {
