@@ -188,7 +188,7 @@ function comparable(reply: Reply): unknown {
   } catch {
     // not what an upstream saw
   }
-  return { status: reply.status, headers: clean(reply.headers), body, trailers: reply.trailers };
+  return { status: reply.status, headers: clean(reply.headers), body, trailers: reply.trailers, informational: reply.informational };
 }
 
 type Where = "plain" | "mtls" | "tls";
@@ -381,6 +381,7 @@ describe("HTTP/2", () => {
     ["HEAD", "plain", {}, call("/open", { ":method": "HEAD" })],
     ["gRPC, denied", "plain", {}, call("/exact", { ":method": "POST", "content-type": "application/grpc" })],
     ["gRPC, down", "plain", {}, call("/down", { ":method": "POST", "content-type": "application/grpc" })],
+    ["Expect: 100-continue", "plain", {}, { ...call("/open", { ":method": "POST", expect: "100-continue" }), body: ["abc"] }],
     ["cookies", "plain", {}, call("/open", { cookie: ["a=1", "b=2"] })],
   ])("%s", async (_, where, client, each) => {
     await both(where, async (port) => [await sendHttp2(pki, port, client, each)]);

@@ -8,7 +8,7 @@ import { ConnectError } from "./connect.ts";
 import type { Endpoint, Failure, UpstreamCall, UpstreamEvents } from "./request.ts";
 
 /** Methods whose requests have no body unless they say so. */
-const BODILESS = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "CONNECT", "DELETE"]);
+const BODILESS = new Set(["GET", "HEAD", "TRACE", "CONNECT", "DELETE"]);
 /** Envoy's defaults for what upstreams answer. */
 const MAX_RESPONSE_HEADER_BYTES = 80 * 1024;
 const MAX_RESPONSE_HEADERS = 100;
