@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { Symbolizer } from "../../build/symbolize.ts";
 import type { Counted, Coverage } from "../../coverage/index.ts";
 import { DEFAULT_EPOCH_MS, FakeClock, loadFilter, type Filter, type FilterOptions, type LogEntry } from "../../host/index.ts";
+import { CompiledModules } from "../../host/module.ts";
 import type { Engine } from "../engine.ts";
 import { planConnection, planRequest, type CaseObservation, type CasePlan, type ConnectionSeen, type Exchange, type MetricChange, type StepObservation, type StepPlan } from "../plan.ts";
 import type { CallAnswerSpec } from "../schema-calls.ts";
@@ -17,15 +18,16 @@ export interface HostEngineOptions {
 }
 
 export function hostEngine({ coverage }: HostEngineOptions = {}): Engine {
-  const modules = new Map<string, Promise<Uint8Array>>();
+  const modules = new Map<string, Promise<{ code: Uint8Array; symbols: Symbolizer }>>();
+  const compiled = new CompiledModules();
   return {
     name: "host",
     prepare: () => Promise.resolve(),
     run: async (plan) => {
       if (coverage !== undefined) return runCounted(plan, coverage.count(plan.module));
-      if (!modules.has(plan.module)) modules.set(plan.module, readFile(plan.module));
-      const code = await modules.get(plan.module)!;
-      return runCase(plan, code, { symbols: new Symbolizer(code, plan.module) });
+      if (!modules.has(plan.module)) modules.set(plan.module, readFile(plan.module).then((code) => ({ code, symbols: new Symbolizer(code, plan.module) })));
+      const { code, symbols } = await modules.get(plan.module)!;
+      return runCase(plan, code, { symbols, compiled });
     },
     close: () => Promise.resolve(),
   };
@@ -40,7 +42,7 @@ async function runCounted(plan: CasePlan, { code, finish, ...options }: Counted)
   }
 }
 
-async function runCase(plan: CasePlan, code: Uint8Array, options: Pick<FilterOptions, "symbols" | "onInstance">): Promise<CaseObservation> {
+async function runCase(plan: CasePlan, code: Uint8Array, options: Pick<FilterOptions, "symbols" | "onInstance" | "compiled">): Promise<CaseObservation> {
   // Filters that draw lots seed them with the clock: the same in every run.
   const clock = new FakeClock(DEFAULT_EPOCH_MS);
   const callouts = new HostCallouts();
