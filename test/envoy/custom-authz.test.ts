@@ -8,6 +8,7 @@ import { composeEnvoy, loadPolicies } from "../../harness/compose/index.ts";
 import { startHostEngine } from "../../harness/serve/index.ts";
 import { findEnvoy, startEnvoy, type RunningEnvoy } from "../../harness/envoy/index.ts";
 import { temporaryDirectory } from "../../harness/tempdir.ts";
+import { NOBODYS_PORT } from "../support/ports.ts";
 import { doc, folder, gateway, ref } from "../unit/compose/support.ts";
 
 const scratch = temporaryDirectory("custom-authz");
@@ -90,10 +91,7 @@ beforeAll(async () => {
     });
   });
   const grpc = await port(grpcServer);
-  const closed = createServer();
-  const gone = await port(closed);
-  closed.close();
-  const dir = folder({ "policies.yaml": policies({ shop, http, grpc, gone }) });
+  const dir = folder({ "policies.yaml": policies({ shop, http, grpc, gone: NOBODYS_PORT }) });
   for (const modules of ["fused", "separate"] as const) {
     const kinds = modules === "fused" ? (["edge"] as const) : (["authz", "telemetry"] as const);
     const modulePaths: Record<string, string> = {};

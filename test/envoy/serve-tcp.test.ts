@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { buildFilter } from "../../harness/build/index.ts";
 import { composeEnvoy, loadPolicies } from "../../harness/compose/index.ts";
 import { temporaryDirectory } from "../../harness/tempdir.ts";
+import { NOBODYS_PORT } from "../support/ports.ts";
 import { carrier, doc, folder, ref } from "../unit/compose/support.ts";
 import { startBoth, type Engines } from "./fixtures/engines.ts";
 import { makePki } from "./fixtures/parity.ts";
@@ -38,10 +39,8 @@ beforeAll(async () => {
     early: await port((socket) => socket.end("x".repeat(300_000))),
     reset: await port((socket) => socket.once("data", () => socket.resetAndDestroy())),
     echo: await port((socket) => socket.on("data", (chunk) => socket.write(chunk)).on("end", () => socket.end())),
-    down: await port(() => {}),
+    down: NOBODYS_PORT,
   };
-  const down = servers.pop()!;
-  await new Promise((done) => down.close(done));
   const both = LISTENERS.flatMap((name) => [name, `tls-${name}`]);
   const { path } = await buildFilter({ entry: "filters/authz/assembly/index.ts", outDir: scratch.path });
   const { config, findings } = composeEnvoy(loadPolicies(folder({ "policies.yaml": doc(
