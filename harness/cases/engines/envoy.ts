@@ -178,7 +178,8 @@ class EnvoyEngine implements Engine {
     const wanted = doorsOf(plan).map((door) => listenerName(plan, door));
     await this.#discover([...this.#resident, { ...plan, module: resolve(plan.module) }]);
     for (const deadline = Date.now() + OPEN_MS; Date.now() < deadline; await sleep(5)) {
-      const open = new Map((await envoy.admin.listeners()).map((each) => [each.name, each.port]));
+      // While Envoy compiles a large module it answers nobody.
+      const open = new Map((await envoy.admin.listeners().catch(() => [])).map((each) => [each.name, each.port]));
       if (wanted.every((each) => open.has(each))) {
         for (const each of wanted) this.#ports.set(each, open.get(each)!);
         return;
@@ -314,8 +315,20 @@ const comesAndGoes = (plan: CasePlan): boolean => clustersOf(plan).size > 0;
 /** What a plugin's streams logged: `… wasm log <plugin> <root id> <vm id>: <message>`. */
 function linesOf(log: string, plugin: string): string[] {
   const head = new RegExp(`wasm log ${plugin}( [^:]*)?: (.*)$`);
-  return log.split("\n").flatMap((line) => head.exec(line)?.[2] ?? []);
+  const messages: string[] = [];
+  let mine = false;
+  for (const line of log.replace(/\n$/, "").split("\n")) {
+    if (LOG_LINE.test(line)) {
+      const message = head.exec(line)?.[2];
+      mine = message !== undefined;
+      if (message !== undefined) messages.push(message);
+    } else if (mine) messages.push(`${messages.pop()}\n${line}`);
+  }
+  return messages;
 }
+
+/** How each of Envoy's lines begins; what follows one without this is of the same message. */
+const LOG_LINE = /^\[\d{4}-\d\d-\d\d [\d:.]+\]\[/;
 
 /** Why Envoy has no listener of this plugin: the module's own words, or else Envoy's. */
 function refusal(log: string, plugin: string): string {
