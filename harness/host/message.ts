@@ -12,6 +12,8 @@ export class Message {
   headers: HeaderMap | undefined;
   readonly body = new ByteBuffer();
   trailers: HeaderMap | undefined;
+  /** It ended with its headers: what frames it differs from an empty body that came by itself. */
+  headersOnly = false;
   /** Whether its receiver has all of it. */
   complete = false;
   /** What content-length says; undefined: nothing, or there is no body whatever it says. */
@@ -22,6 +24,7 @@ export class Message {
   /** @param bodiless an answer to HEAD, a 204, a 304 @param protocol the receiver's */
   start(headers: HeaderMap, end: boolean, bodiless: boolean, protocol: string | undefined): void {
     this.http2 = protocol === "HTTP/2";
+    this.headersOnly = end;
     this.headers = end ? headers : headers.share(); // what filters still change comes too late
     const length = bodiless ? undefined : headers.get("content-length");
     if (length !== undefined && /^\d+$/.test(length)) this.promised = Number(length);
