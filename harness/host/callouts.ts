@@ -4,6 +4,7 @@ import { HeaderMap } from "./header-map.ts";
 import { mapFromFlat } from "./headers.ts";
 import type { HostCalls } from "./imports.ts";
 import type { RootContext } from "./root-context.ts";
+import { requestProblem } from "./router-rules.ts";
 import { Status } from "./types.ts";
 import type { DnsAnswer, HttpAnswer, HttpCall } from "./upstreams.ts";
 import type { Vm } from "./vm.ts";
@@ -53,7 +54,8 @@ export function calloutCalls(vm: Vm): HostCalls {
         timeMs: Number(vm.host.clock.wallNs() / 1_000_000n),
       };
       vm.host.recordCall(call);
-      dispatch(root, token, call, vm.host.callAnswer(upstream, call));
+      const problem = requestProblem(headerMap);
+      dispatch(root, token, call, problem === undefined ? vm.host.callAnswer(upstream, call) : { status: 503, headers: ownHeaders(problem), body: problem });
       vm.memory.setU32(tokenOut, token);
       return Status.Ok;
     },
@@ -70,6 +72,8 @@ export function calloutCalls(vm: Vm): HostCalls {
     },
   };
 }
+
+const ownHeaders = (body: string): [string, string][] => [["content-length", String(body.length)], ["content-type", "text/plain"]];
 
 /** Starts a callout: its answer comes by the host's clock, at the latest when the time-out ends. */
 function dispatch(root: RootContext, token: number, call: HttpCall, answer: HttpAnswer | Promise<HttpAnswer>): void {
@@ -91,11 +95,12 @@ function settle(root: RootContext, token: number, call: HttpCall, answer: HttpAn
   if (timesOut) {
     if (call.timeoutMs > 0) root.httpCalls.set(token, clock.after(call.timeoutMs, () => deliver(root, token, "timeout")));
   } else {
-    root.httpCalls.set(token, clock.after(delay, () => deliver(root, token, answer)));
+    const head = call.headers.some(([name, value]) => name === ":method" && value === "HEAD");
+    root.httpCalls.set(token, clock.after(delay, () => deliver(root, token, answer, head)));
   }
 }
 
-function deliver(root: RootContext, token: number, answer: HttpAnswer): void {
+function deliver(root: RootContext, token: number, answer: HttpAnswer, head = false): void {
   const failure = typeof answer === "string" ? answer : "fail" in answer ? answer.fail : undefined;
   if (failure === "reset") {
     root.failHttp(token, Status.BrokenConnection, "reset");
@@ -103,7 +108,7 @@ function deliver(root: RootContext, token: number, answer: HttpAnswer): void {
   }
   const local = failure === undefined ? undefined : LOCAL_ANSWERS[failure];
   if (local !== undefined) {
-    const headers = HeaderMap.fromPairs([[":status", String(local.status)], ["content-length", String(local.body.length)], ["content-type", "text/plain"]], "response");
+    const headers = HeaderMap.fromPairs([[":status", String(local.status)], ...ownHeaders(local.body)], "response");
     root.deliverHttp(token, { headers, trailers: undefined, body: new FixedBuffer(toBytes(local.body)) });
     return;
   }
@@ -114,7 +119,7 @@ function deliver(root: RootContext, token: number, answer: HttpAnswer): void {
   root.deliverHttp(token, {
     headers,
     trailers: given.trailers === undefined ? undefined : HeaderMap.from(given.trailers, "responseTrailers"),
-    body: new FixedBuffer(toBytes(given.body ?? "")),
+    body: new FixedBuffer(toBytes(head ? "" : (given.body ?? ""))),
   });
 }
 

@@ -129,7 +129,7 @@ function makeFilter(code: Uint8Array, file: string | undefined, options: FilterO
     const faults = host.armFaults(config.vmKey);
     for (const fault of options.faults) faults.add(fault);
   }
-  config.load();
+  host.step(() => config.load());
   return new Filter(config);
 }
 

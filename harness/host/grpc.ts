@@ -31,6 +31,8 @@ export interface PendingGrpc {
   handler?: GrpcStreamHandler | undefined;
   localClosed: boolean;
   remoteClosed: boolean;
+  /** The module's last message has been sent. */
+  sentAll?: boolean;
 }
 
 /** The cluster that a target names: a serialised `GrpcService`, or the cluster's name. */
@@ -149,7 +151,8 @@ export function grpcCalls(vm: Vm): HostCalls {
       if ((token & KIND_MASK) !== STREAM) return Status.BadArgument;
       const pending = root().grpcCalls.get(token);
       if (pending === undefined) return Status.NotFound;
-      pending.handler?.onMessage?.(message, endOfStream !== 0);
+      if (!pending.sentAll && !pending.localClosed) pending.handler?.onMessage?.(message, endOfStream !== 0); // after its end nothing is sent
+      pending.sentAll ||= endOfStream !== 0;
       return Status.Ok;
     },
 

@@ -71,8 +71,9 @@ export function queueCalls(vm: Vm): HostCalls {
       if (queue === undefined) return Status.NotFound;
       queue.items.push(data);
       vm.host.post(() => {
-        // The VM that lives on that thread now (it may have been reloaded).
-        const target = queue.vm.thread.vms.get(queue.vm.key);
+        // The VM that lives on that thread now (it may have been reloaded); the canary's is the main one.
+        const { threads } = vm.host;
+        const target = (threads.includes(queue.vm.thread) ? queue.vm.thread : threads[0])?.vms.get(queue.vm.key);
         const context = target?.contexts.get(queue.contextId);
         if (context !== undefined && context.isRoot && context.id !== 0) (context as RootContext).onQueueReady(token >>> 0);
       });

@@ -11,8 +11,18 @@ const selected = scenarios.filter(({ id }) => ["shared", "misc"].includes(id));
 const WORKERS = 3;
 const envoy: EnvoyBinary | undefined = await findEnvoy({ containers: false }).catch(() => undefined);
 
+/** The thread that serves the request and the one that owns the queue read it at the same time: who gets which item is chance. */
+const RACING = ["dequeue", "ready.item"];
+
 /** Threads take turns as they like: what was seen how often counts, not in which order. */
-const unordered = (observations: Observations): Record<string, string[]> => Object.fromEntries([...observations].map(([name, values]) => [name, [...values].sort()] as const).sort(([a], [b]) => (a < b ? -1 : 1)));
+function unordered(observations: Observations): Record<string, string[]> {
+  const all = new Map<string, string[]>();
+  for (const [name, values] of observations) {
+    const key = RACING.includes(name) ? RACING.join(" or ") : name;
+    all.set(key, [...(all.get(key) ?? []), ...values].sort());
+  }
+  return Object.fromEntries([...all].sort(([a], [b]) => (a < b ? -1 : 1)));
+}
 
 describe.skipIf(envoy === undefined)(`host and Envoy agree with ${WORKERS} workers`, () => {
   let onHost: Map<string, Observations>;

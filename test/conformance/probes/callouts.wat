@@ -37,6 +37,8 @@
     (call $maps (str "ok.before")) (call $status (str "ok.status"))))
   (if (call $path_is (str "/host")) (then
     (call $call (str "args.host-instead") (str "callee") (str "\03\00\00\00\07\00\00\00\03\00\00\00\05\00\00\00\05\00\00\00\04\00\00\00\01\00\00\00:method\00GET\00:path\00/host\00host\00a\00") (str "") (i32.const 1000))))
+  (if (call $path_is (str "/head")) (then
+    (call $call (str "head.call") (str "callee") (str "\03\00\00\00\07\00\00\00\04\00\00\00\05\00\00\00\03\00\00\00\0a\00\00\00\01\00\00\00:method\00HEAD\00:path\00/ok\00:authority\00a\00") (str "") (i32.const 1000))))
   (if (call $path_is (str "/slow")) (then
     (call $call (str "slow.call") (str "callee") (str "\03\00\00\00\07\00\00\00\03\00\00\00\05\00\00\00\05\00\00\00\0a\00\00\00\01\00\00\00:method\00GET\00:path\00/slow\00:authority\00a\00") (str "") (i32.const 60))))
   (if (call $path_is (str "/refused")) (then

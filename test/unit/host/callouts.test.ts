@@ -44,6 +44,13 @@ describe("an HTTP callout", () => {
     expect(await (await withAuth(auth)).http()).toMatchObject({ status, elapsedMs });
   });
 
+  test("that no upstream could be sent is answered by the proxy itself", async () => {
+    const connect = AUTH.replace("(i32.const 61)", "(i32.const 65)").replace(/\\07(\\00\\00\\00)\\03/, "\\07$1\\07").replace("GET", "CONNECT");
+    const filter = await load(connect, { clusters: { auth: { status: 200 } } });
+    expect((await filter.http()).status).toBe(403); // by Envoy's 503
+    expect(filter.host.httpCalls[0]?.headers).toContainEqual([":method", "CONNECT"]);
+  });
+
   test("to an unknown cluster is refused at once", async () => {
     expect((await (await load(AUTH)).http()).status).toBe(200);
   });
