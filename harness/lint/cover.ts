@@ -3,7 +3,7 @@
  * reported as shadowed must be so. Pure.
  */
 import type { Clause, Constraint } from "./clauses.ts";
-import { networkCovers } from "./network.ts";
+import { networkCovers } from "../compose/check/network.ts";
 
 export const ADDRESSES = ["source.ip", "remote.ip", "destination.ip"];
 

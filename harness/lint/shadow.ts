@@ -4,7 +4,7 @@ import type { Report } from "../compose/report.ts";
 import { formatPosition } from "../errors.ts";
 import { denies, placeOf, type Clause, type Constraint, type Rule } from "./clauses.ts";
 import { ADDRESSES, clauseCovers, isContradiction, isExact, isTemplate } from "./cover.ts";
-import { networkKey, networkKeys } from "./network.ts";
+import { networkKey, networkKeys } from "../compose/check/network.ts";
 import type { Attached } from "./attached.ts";
 
 export function lintShadowed(rules: Rule[], attached: Attached, report: Report): void {

@@ -128,3 +128,41 @@ it("test runs PolicyTests; --mutate tells what none of them notices", async () =
   expect(survived.stdout).toMatch(/unnoticed +prod\/payments: without principals .*authorization\.yaml:\d+:\d+\n +no test asks: .* POST .*\/payments .*: deny became allow/);
   expect((await run("test", weak, "--mutate", "--survivors", "100")).code).toBe(0);
 });
+
+it("--mutate takes no change for harmless that some caller could tell", async () => {
+  const dir = changed("untested", "", "");
+  writeFileSync(join(dir, "authorization.yaml"), `apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: all, namespace: prod }
+spec:
+  rules:
+    - from: [{ source: { principals: ["cluster.local/ns/prod/sa/frontend"], namespaces: ["prod"] } }]
+      to: [{ operation: { methods: ["GET"], paths: ["/a*", "/abc"] } }]
+    - to: [{ operation: { paths: ["/public/*"], notPaths: ["/public/secret*"] } }]
+      when: [{ key: "request.headers[x-a]", notValues: ["no"] }]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: deny, namespace: prod }
+spec:
+  action: DENY
+  rules:
+    - from: [{ source: { ipBlocks: ["10.0.0.0/8"] } }]
+    - from: [{ source: { notNamespaces: ["prod"] } }]
+      to: [{ operation: { ports: ["18443"] } }]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: none, namespace: dev }
+spec: {}
+`);
+  writeFileSync(join(dir, "tests.yaml"), `apiVersion: selvedge.dev/v1alpha1
+kind: PolicyTest
+metadata: { name: one, namespace: prod }
+spec: { cases: [{ as: prod/frontend, host: shop.example, path: /a, expect: allow }] }
+`);
+  const { stdout } = await run("test", dir, "--mutate");
+  const harmless = [...stdout.matchAll(/^no difference found +(.*?) {2}/gm)].map((match) => match[1]);
+  // A principal tells its namespace, a prefix what starts with it, and the node has one port.
+  expect(harmless).toEqual(["without namespaces", 'namespaces: "prod" became "prod*"', 'namespaces: any value ("*")', 'paths: without "/abc"', 'paths: "/abc" became "/abc*"'].map((change) => `prod/all: ${change}`).concat("prod/deny: without ports"));
+});

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { isContradiction, listCovers, valueCovers } from "../../../harness/lint/cover.ts";
-import { networkCovers, networkKey, networkKeys } from "../../../harness/lint/network.ts";
+import { lastAddress, networkCovers, networkKey, networkKeys } from "../../../harness/compose/check/network.ts";
 
 const word = fc.string({ unit: fc.constantFrom("a", "b", "/", "."), maxLength: 4 });
 const pattern = fc.oneof(word, word.map((text) => `${text}*`), word.map((text) => `*${text}`), fc.constant("*"));
@@ -72,6 +72,10 @@ test("what contains a network is found under one of its keys", () => {
     }),
     { numRuns: 3_000 },
   );
+});
+
+test.each([["10.0.0.0/8", "10.255.255.255"], ["10.1.2.3/9", "10.127.255.255"], ["10.1.2.3", "10.1.2.3"], ["2001:db8::/127", "2001:db8:0:0:0:0:0:1"], ["2001:db8::1", "2001:db8::1"], ["0.0.0.0/0", "255.255.255.255"], ["x", "x"]])("the last address of %s", (network, last) => {
+  expect(lastAddress(network)).toBe(last);
 });
 
 test("one list may stand for two attributes", () => {

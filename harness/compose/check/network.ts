@@ -1,6 +1,6 @@
 /** Addresses and CIDR ranges as numbers, so that thousands of them can be compared with each other. Pure. */
 import { isIPv4 } from "node:net";
-import { cidrProblem } from "../compose/check/authorization-values.ts";
+import { cidrProblem } from "./authorization-values.ts";
 
 interface Network {
   /** Bits of an address: 32 or 128. */
@@ -27,6 +27,17 @@ export function* networkKeys(value: string, lengths: Iterable<number>): Iterable
 export function networkKey(value: string): { key: string; length: number } | undefined {
   const network = networkOf(value);
   return network && { key: keyOf(network, network.length), length: network.length };
+}
+
+/** The highest address of a network; of what is no network, the text itself. */
+export function lastAddress(value: string): string {
+  const network = networkOf(value);
+  if (!network) return value;
+  const { width, length, address } = network;
+  const last = (leading(network, length) << BigInt(width - length)) | ((1n << BigInt(width - length)) - 1n);
+  const [bits, radix, separator] = width === 32 ? ([8n, 10, "."] as const) : ([16n, 16, ":"] as const);
+  const parts = Array.from({ length: width / Number(bits) }, (_, i) => ((last >> (BigInt(width) - bits * BigInt(i + 1))) & ((1n << bits) - 1n)).toString(radix));
+  return last === address ? value.split("/")[0]! : parts.join(separator);
 }
 
 const keyOf = (network: Network, length: number): string => `${network.width}/${length}/${leading(network, length)}`;
