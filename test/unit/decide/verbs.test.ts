@@ -109,6 +109,14 @@ it("reach tells what is open, under which conditions, and by which rule nothing 
   expect((await run("reach", EDGE, "--as", "anonymous")).stdout).toContain("0 of 4 destinations");
 });
 
+it("reach settles what the listener does: its port", async () => {
+  const ported = (port: string): string => changed(`port-${port}`, '        - source:\n            namespaces: ["dev"]', `        - source:\n            notPrincipals: ["cluster.local/ns/prod/sa/payments"]\n      to:\n        - operation:\n            ports: ["${port}"]`);
+  expect((await run("reach", ported("18443"), "--as", "prod/frontend")).stdout).toMatch(/nothing +prod\/reviews [^]*prod\/no-dev#0 denies every request/);
+  const elsewhere = (await run("reach", ported("18444"), "--as", "prod/frontend")).stdout;
+  expect(elsewhere).toMatch(/some +prod\/reviews /);
+  expect(elsewhere).not.toContain("18444");
+});
+
 it("test runs PolicyTests; --mutate tells what none of them notices", async () => {
   const fine = await run("test", EDGE, "--mutate");
   expect(fine.stdout).toMatch(/host: \d+ passed of \d+/);
