@@ -2,6 +2,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import type { FakeClock, HttpAnswer, HttpCall } from "../../../harness/host/index.ts";
 import type { Envelope } from "../../../harness/bundle/envelope.ts";
+import { authzConfig } from "../../bench/plugins.ts";
 import { authz, Node, NOW, payload, signed, stranger, trust } from "./support.ts";
 
 // Compiles the module, which takes its time on a busy machine.
@@ -119,6 +120,18 @@ describe("a source of bundles", () => {
     server.answer = "connectionFailure";
     await node.offer(config(1));
     expect(await onEachWorker(node, "/v2")).toEqual([200, 200]);
+  });
+
+  test("5,000 policies that follow each other in force take no more than 24 MB of a VM", async () => {
+    const { node, server } = setUp();
+    const { identity: _, ...policies } = authzConfig(5_000) as Record<string, unknown>;
+    expect(await node.offer({ signing: trust(), source })).toBe("");
+    for (const version of [1, 2, 3]) {
+      server.serve(signed(payload(version, { authz: policies })));
+      node.running!.tick(65_000);
+      expect(node.gauge("bundle_version")).toBe(version);
+      for (const worker of [0, 1]) expect(node.running!.memoryBytes(worker)).toBeLessThan(24e6);
+    }
   });
 
   test("an unknown cluster is no reason to stop deciding", async () => {
