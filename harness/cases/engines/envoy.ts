@@ -23,7 +23,7 @@ import { CLUSTERS, TCP_CLUSTER } from "./common.ts";
 import { Callouts } from "./envoy/callouts.ts";
 import { converse, TcpUpstream } from "./envoy/connection.ts";
 import { bootstrap, discovery, doorsOf, doorOf, listenerName, MARK, pluginName, type Files } from "./envoy/config.ts";
-import { changes, snapshot, type Snapshot } from "./envoy/metrics.ts";
+import { changes, isOf, snapshot, type Snapshot } from "./envoy/metrics.ts";
 import { Upstream } from "./envoy/upstream.ts";
 
 /** How long Envoy may take for a listener that comes while it runs. */
@@ -111,6 +111,7 @@ class EnvoyEngine implements Engine {
       logLevel: "warning",
       componentLogLevel: "wasm:info",
       extraArgs: ["--file-flush-interval-msec", "5"],
+      drainSeconds: 0,
       readyTimeoutMs: 120_000,
     });
     this.#envoy = envoy;
@@ -156,8 +157,18 @@ class EnvoyEngine implements Engine {
       const trapped = steps.some(({ exchanges }) => exchanges.some(({ status, details }) => status === undefined || details?.startsWith("wasm_fail")));
       return { ...(trapped && this.#trapOf(plan, envoy.log())), steps };
     } finally {
-      if (comesAndGoes(plan)) await this.#discover(this.#resident);
+      if (comesAndGoes(plan)) await this.#shut(plan, envoy);
     }
+  }
+
+  /** Waits until this case is gone, ticks and all: what it does by itself would be taken for the next one's. */
+  async #shut(plan: CasePlan, envoy: RunningEnvoy): Promise<void> {
+    await this.#discover(this.#resident);
+    for (const deadline = Date.now() + OPEN_MS; Date.now() < deadline; await sleep(5)) {
+      const left = (await envoy.admin.listeners()).some(({ name }) => name.startsWith(`${pluginName(plan)}/`));
+      if (!left && (await snapshot(envoy.admin)).draining === 0) return;
+    }
+    fail("envoy-listener-stays", `Envoy still has this case's listener after ${OPEN_MS} ms`, { where: plan.where });
   }
 
   /** Waits until Envoy serves this case, or has refused it. */
@@ -167,7 +178,8 @@ class EnvoyEngine implements Engine {
     const wanted = doorsOf(plan).map((door) => listenerName(plan, door));
     await this.#discover([...this.#resident, { ...plan, module: resolve(plan.module) }]);
     for (const deadline = Date.now() + OPEN_MS; Date.now() < deadline; await sleep(5)) {
-      const open = new Map((await envoy.admin.listeners()).map((each) => [each.name, each.port]));
+      // While Envoy compiles a large module it answers nobody.
+      const open = new Map((await envoy.admin.listeners().catch(() => [])).map((each) => [each.name, each.port]));
       if (wanted.every((each) => open.has(each))) {
         for (const each of wanted) this.#ports.set(each, open.get(each)!);
         return;
@@ -227,7 +239,7 @@ class EnvoyEngine implements Engine {
     const over = exchanges.every(({ complete }) => complete) && connections.length === 0;
     for (let after = await this.#settled(envoy, over), start = Date.now(); ; await sleep(3), after = await snapshot(envoy.admin)) {
       const logs = readsLog ? linesOf(envoy.log().slice(logged), name) : [];
-      const seen: StepObservation = { exchanges, connections, calls: this.#callouts!.calls, metrics: changes(this.#before, after), logs, timeMs };
+      const seen: StepObservation = { exchanges, connections, calls: this.#callouts!.calls, metrics: changes(this.#before, after).filter((change) => isOf(change, name)), logs, timeMs };
       if (!satisfied(seen) && Date.now() - start < LAG_MS) continue;
       this.#before = after;
       this.#callouts!.take();
@@ -303,8 +315,20 @@ const comesAndGoes = (plan: CasePlan): boolean => clustersOf(plan).size > 0;
 /** What a plugin's streams logged: `… wasm log <plugin> <root id> <vm id>: <message>`. */
 function linesOf(log: string, plugin: string): string[] {
   const head = new RegExp(`wasm log ${plugin}( [^:]*)?: (.*)$`);
-  return log.split("\n").flatMap((line) => head.exec(line)?.[2] ?? []);
+  const messages: string[] = [];
+  let mine = false;
+  for (const line of log.replace(/\n$/, "").split("\n")) {
+    if (LOG_LINE.test(line)) {
+      const message = head.exec(line)?.[2];
+      mine = message !== undefined;
+      if (message !== undefined) messages.push(message);
+    } else if (mine) messages.push(`${messages.pop()}\n${line}`);
+  }
+  return messages;
 }
+
+/** How each of Envoy's lines begins; what follows one without this is of the same message. */
+const LOG_LINE = /^\[\d{4}-\d\d-\d\d [\d:.]+\]\[/;
 
 /** Why Envoy has no listener of this plugin: the module's own words, or else Envoy's. */
 function refusal(log: string, plugin: string): string {
