@@ -74,6 +74,7 @@ class EnvoyEngine implements Engine {
   #ports = new Map<string, number>();
   #before!: Snapshot;
   #accessLog!: LineReader;
+  #logAt = 0;
   /** Marks that were made in this Envoy. */
   #marks = 0;
   /** Connections that its upstream had before this Envoy. */
@@ -118,6 +119,7 @@ class EnvoyEngine implements Engine {
     this.#ports = new Map((await envoy.admin.listeners()).map(({ name, port }) => [name, port]));
     this.#accessLog = new LineReader(files.accessLog);
     this.#marks = 0;
+    this.#logAt = 0;
     this.#acceptedBefore = this.#tcpUpstream!.accepted;
     this.#before = await snapshot(envoy.admin);
     return envoy;
@@ -163,7 +165,8 @@ class EnvoyEngine implements Engine {
   /** Waits until Envoy serves this case, or has refused it. */
   async #open(plan: CasePlan, envoy: RunningEnvoy): Promise<void> {
     const name = pluginName(plan);
-    const logged = envoy.log().length;
+    let at = this.#logEnd(envoy);
+    let logged = "";
     const wanted = doorsOf(plan).map((door) => listenerName(plan, door));
     await this.#discover([...this.#resident, { ...plan, module: resolve(plan.module) }]);
     for (const deadline = Date.now() + OPEN_MS; Date.now() < deadline; await sleep(5)) {
@@ -173,7 +176,10 @@ class EnvoyEngine implements Engine {
         for (const each of wanted) this.#ports.set(each, open.get(each)!);
         return;
       }
-      if (envoy.log().slice(logged).includes(`${name} failed to load`) || envoy.log().slice(logged).includes(`'${name}/`)) return;
+      const more = envoy.readLog(at);
+      at = more.next;
+      logged += more.text;
+      if (logged.includes(`${name} failed to load`) || logged.includes(`'${name}/`)) return;
     }
     fail("envoy-listener-missing", `Envoy has no listener for this case after ${OPEN_MS} ms`, { where: plan.where });
   }
@@ -186,6 +192,11 @@ class EnvoyEngine implements Engine {
     await rename(next, files.listeners);
   }
 
+  /** The position after what has been logged so far: a filter that logs at each tick makes a log that is no longer read whole. */
+  #logEnd(envoy: RunningEnvoy): number {
+    return (this.#logAt = envoy.readLog(this.#logAt).next);
+  }
+
   #trapOf({ module }: CasePlan, log: string): Pick<CaseObservation, "trap"> {
     const symbolizer = this.#symbolizers.get(module) ?? new Symbolizer(readFileSync(module), module);
     this.#symbolizers.set(module, symbolizer);
@@ -196,7 +207,8 @@ class EnvoyEngine implements Engine {
   async #runStep(plan: CasePlan, step: StepPlan, envoy: RunningEnvoy, satisfied: (seen: StepObservation) => boolean): Promise<StepObservation> {
     const name = pluginName(plan);
     const readsLog = step.expect.logs !== undefined || step.expect["no-logs"] !== undefined || (step.expect.snapshot !== undefined && partsOf(step.expect.snapshot).includes("logs"));
-    const logged = readsLog ? envoy.log().length : 0;
+    let at = readsLog ? this.#logEnd(envoy) : 0;
+    let logged = "";
     if (step.waitMs > 0) await sleep(step.waitMs);
     const exchanges: Exchange[] = [];
     let timeMs = 0;
@@ -227,7 +239,12 @@ class EnvoyEngine implements Engine {
     });
     const over = exchanges.every(({ complete }) => complete) && connections.length === 0;
     for (let after = await this.#settled(envoy, over), start = Date.now(); ; await sleep(3), after = await snapshot(envoy.admin)) {
-      const logs = readsLog ? linesOf(envoy.log().slice(logged), name) : [];
+      if (readsLog) {
+        const more = envoy.readLog(at);
+        at = more.next;
+        logged += more.text;
+      }
+      const logs = readsLog ? linesOf(logged, name) : [];
       const seen: StepObservation = { exchanges, connections, calls: this.#callouts!.calls, metrics: changes(this.#before, after), logs, timeMs };
       if (!satisfied(seen) && Date.now() - start < LAG_MS) continue;
       this.#before = after;
