@@ -23,6 +23,7 @@ import { CLUSTERS, TCP_CLUSTER } from "./common.ts";
 import { Callouts } from "./envoy/callouts.ts";
 import { converse, TcpUpstream } from "./envoy/connection.ts";
 import { bootstrap, discovery, doorsOf, doorOf, listenerName, MARK, pluginName, type Files } from "./envoy/config.ts";
+import { linesOf, refusal, refusalLines } from "./envoy/log.ts";
 import { changes, snapshot, type Snapshot } from "./envoy/metrics.ts";
 import { Upstream } from "./envoy/upstream.ts";
 
@@ -151,6 +152,8 @@ class EnvoyEngine implements Engine {
     try {
       if (![...this.#ports.keys()].some((listener) => listener.startsWith(`${name}/`))) return { configurationError: refusal(envoy.log(), name), ...this.#trapOf(plan, refusalLines(envoy.log(), name).join("\n")), steps: [] };
       const steps: StepObservation[] = [];
+      // A worker that answers another listener has this case's VM: what it logged at its start isn't of the first step.
+      if (plan.steps.some(readsLog)) await this.#mark();
       for (const [index, step] of plan.steps.entries()) {
         if (comesAndGoes(plan)) await this.#callouts!.begin(new Stubs(step.clusters, given));
         steps.push(await this.#runStep(plan, step, envoy, (seen) => satisfied(index, seen)));
@@ -206,8 +209,8 @@ class EnvoyEngine implements Engine {
 
   async #runStep(plan: CasePlan, step: StepPlan, envoy: RunningEnvoy, satisfied: (seen: StepObservation) => boolean): Promise<StepObservation> {
     const name = pluginName(plan);
-    const readsLog = step.expect.logs !== undefined || step.expect["no-logs"] !== undefined || (step.expect.snapshot !== undefined && partsOf(step.expect.snapshot).includes("logs"));
-    let at = readsLog ? this.#logEnd(envoy) : 0;
+    const reads = readsLog(step);
+    let at = reads ? this.#logEnd(envoy) : 0;
     let logged = "";
     if (step.waitMs > 0) await sleep(step.waitMs);
     const exchanges: Exchange[] = [];
@@ -239,12 +242,12 @@ class EnvoyEngine implements Engine {
     });
     const over = exchanges.every(({ complete }) => complete) && connections.length === 0;
     for (let after = await this.#settled(envoy, over), start = Date.now(); ; await sleep(3), after = await snapshot(envoy.admin)) {
-      if (readsLog) {
+      if (reads) {
         const more = envoy.readLog(at);
         at = more.next;
         logged += more.text;
       }
-      const logs = readsLog ? linesOf(logged, name) : [];
+      const logs = reads ? linesOf(logged, name) : [];
       const seen: StepObservation = { exchanges, connections, calls: this.#callouts!.calls, metrics: changes(this.#before, after), logs, timeMs };
       if (!satisfied(seen) && Date.now() - start < LAG_MS) continue;
       this.#before = after;
@@ -263,8 +266,7 @@ class EnvoyEngine implements Engine {
     let marked = false;
     for (const deadline = Date.now() + BUSY_MS; Date.now() < deadline; await sleep(2)) {
       if (over && !marked) {
-        await mark(this.#ports.get(MARK)!);
-        this.#marks++;
+        await this.#mark();
         marked = true;
       }
       const seen = await snapshot(envoy.admin);
@@ -274,6 +276,11 @@ class EnvoyEngine implements Engine {
       else if (marked && seen.marks >= this.#marks) return seen;
     }
     return fail("envoy-busy", `Envoy isn't done with this step after ${BUSY_MS} ms, or its metrics don't show it`);
+  }
+
+  async #mark(): Promise<void> {
+    await mark(this.#ports.get(MARK)!);
+    this.#marks++;
   }
 
   async #connect(plan: CasePlan, step: StepPlan, n: number, envoy: RunningEnvoy): Promise<ConnectionSeen> {
@@ -316,41 +323,9 @@ function mark(port: number): Promise<void> {
 /** Details of answers that came from the upstream, of streams that broke off, and of clients that went away. */
 const NO_LOCAL_REPLY = /^(via_upstream$|downstream_(remote|local)_disconnect|http2\.(remote_|local_)?re(set|fuse)|codec_error$|upstream_reset_after_response_started)/;
 
+const readsLog = ({ expect }: StepPlan): boolean => expect.logs !== undefined || expect["no-logs"] !== undefined || (expect.snapshot !== undefined && partsOf(expect.snapshot).includes("logs"));
+
 const comesAndGoes = (plan: CasePlan): boolean => clustersOf(plan).size > 0;
-
-/** What a plugin's streams logged: `… wasm log <plugin> <root id> <vm id>: <message>`. */
-function linesOf(log: string, plugin: string): string[] {
-  const head = new RegExp(`wasm log ${plugin}( [^:]*)?: (.*)$`);
-  const messages: string[] = [];
-  let mine = false;
-  for (const line of log.replace(/\n$/, "").split("\n")) {
-    if (LOG_LINE.test(line)) {
-      const message = head.exec(line)?.[2];
-      mine = message !== undefined;
-      if (message !== undefined) messages.push(message);
-    } else if (mine) messages.push(`${messages.pop()}\n${line}`);
-  }
-  return messages;
-}
-
-/** How each of Envoy's lines begins; what follows one without this is of the same message. */
-const LOG_LINE = /^\[\d{4}-\d\d-\d\d [\d:.]+\]\[/;
-
-/** Why Envoy has no listener of this plugin: the module's own words, or else Envoy's. */
-function refusal(log: string, plugin: string): string {
-  const lines = log.split("\n");
-  const own = refusalLines(log, plugin).flatMap((line) => /\[critical\]\[wasm\].* wasm log[^:]*: (.*)$/.exec(line)?.[1] ?? []);
-  if (own.length > 0) return own.join("\n");
-  return lines.find((line) => line.includes(`listener '${plugin}/`)) ?? "Envoy has no listener for this case and doesn't say why";
-}
-
-/** A root context's lines don't name the plugin; they stand between Envoy's about the one before and about this one. */
-function refusalLines(log: string, plugin: string): string[] {
-  const lines = log.split("\n");
-  const end = lines.findIndex((line) => line.endsWith(`Plugin ${plugin} failed to load`));
-  const start = lines.slice(0, Math.max(0, end)).findLastIndex((line) => line.endsWith(" failed to load") || line.includes("lds: listener"));
-  return lines.slice(start + 1, Math.max(0, end));
-}
 
 /** Reads the lines that are added to a file. */
 class LineReader {
