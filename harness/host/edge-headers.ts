@@ -6,11 +6,12 @@ const REMOVED = [
   "x-envoy-retriable-status-codes", "x-envoy-retriable-header-names", "x-envoy-retry-on", "x-envoy-retry-grpc-on", "x-envoy-max-retries",
   "x-envoy-upstream-alt-stat-name", "x-envoy-upstream-rq-timeout-ms", "x-envoy-upstream-rq-per-try-timeout-ms", "x-envoy-upstream-rq-timeout-alt-response",
   "x-envoy-expected-rq-timeout-ms", "x-envoy-force-trace", "x-envoy-ip-tags", "x-envoy-original-url", "x-envoy-hedge-on-per-try-timeout", "x-envoy-internal",
-  "x-forwarded-client-cert", "keep-alive", "proxy-connection", "transfer-encoding",
+  "keep-alive", "proxy-connection", "transfer-encoding",
 ];
 
 /**
  * Takes off a request what Envoy's connection manager, where it is the first proxy that a request meets, shows no filter.
+ * X-Forwarded-Client-Cert is the caller's: whether it is believed is a matter of who is trusted.
  *
  * @param upgrades the client asks for another protocol: what says so stays
  */

@@ -145,6 +145,7 @@ export function upgradeOf(raw: RawRequest): string | undefined {
 
 function sanitize(headers: HeaderMap, raw: RawRequest, { tls, peerAddress, nodeAddress, forwardedCertificate }: AdmitOptions): void {
   removeForeignHeaders(headers, upgradeOf(raw) !== undefined);
+  headers.remove("x-forwarded-client-cert");
   if (forwardedCertificate !== undefined) headers.add("x-forwarded-client-cert", toByteString(forwardedCertificate));
   const forwarded = headers.get("x-forwarded-for");
   const from = /^127\.|^::1$/.test(peerAddress) ? nodeAddress : peerAddress;
