@@ -168,7 +168,7 @@ function readDocument(
   }
   const fields = value as Record<string, unknown>;
   // The composed configuration may lie beside its policies: an Envoy bootstrap, or what it watches, is recognised and passed over.
-  if (!("kind" in fields) && !("apiVersion" in fields) && ["static_resources", "dynamic_resources", "resources"].some((field) => field in fields)) return;
+  if (!("kind" in fields) && !("apiVersion" in fields) && ["static_resources", "staticResources", "dynamic_resources", "dynamicResources", "resources"].some((field) => field in fields)) return;
   const kind = identify(fields, source, options, into, report);
   if (kind && validateSchema(kind, fields, source, report)) {
     into.resources.push(new Resource(kind, fields as never, source) as unknown as Resource);

@@ -12,7 +12,7 @@ import { lintConnectionManager } from "./connection-manager.ts";
 import { lintPlugin, pluginOf, type Plugin } from "./plugin.ts";
 import { destinationsOf, lintDisabled } from "./routes.ts";
 import { lintSettings } from "./settings.ts";
-import { lintTransport } from "./transport.ts";
+import { hasTls, lintTransport } from "./transport.ts";
 import { fieldsOf, listOf, protoNames, typedOf, typeOf, type Fields } from "./fields.ts";
 
 /** Lints every Envoy bootstrap among these files, and every file of listeners that one watches; other documents are passed over. */
@@ -24,7 +24,7 @@ export function lintEnvoyFiles(files: string[]): { bootstraps: string[]; finding
     const documents = parseAllDocuments(readFileSync(file, "utf8"), { lineCounter: lines, prettyErrors: false });
     for (const document of Array.isArray(documents) ? documents : []) {
       if (document.errors.length > 0) continue;
-      const value = fieldsOf(protoNames(document.toJS({ maxAliasCount: 100 })));
+      const value = fieldsOf(valueOf(document as Document));
       if ("kind" in value) continue;
       const source = new Source(file, document as Document, lines);
       if ("static_resources" in value || "dynamic_resources" in value) {
@@ -35,6 +35,15 @@ export function lintEnvoyFiles(files: string[]): { bootstraps: string[]; finding
     }
   }
   return { bootstraps, findings: sortFindings(report.findings) };
+}
+
+/** Nothing where aliases can't be resolved: loading the policies says so. */
+function valueOf(document: Document): unknown {
+  try {
+    return protoNames(document.toJS({ maxAliasCount: 100 }));
+  } catch {
+    return undefined;
+  }
 }
 
 function lintListeners(listeners: Fields[], base: Path, source: Source, report: Report): void {
@@ -68,7 +77,8 @@ function lintMissing(chains: Chain[], source: Source, report: Report): void {
 function lintFilterChain(chain: Fields, at: Path, source: Source, report: Report): boolean {
   const network = listOf(chain.filters);
   const connection = pluginsOf(network, [...at, "filters"]);
-  for (const plugin of connection) lintPlugin(plugin, network.slice(0, plugin.index), [], source, report);
+  const tls = hasTls(chain);
+  for (const plugin of connection) lintPlugin(plugin, tls, network.slice(0, plugin.index), [], source, report);
   if (connection.length > 0) lintTransport(chain, at, connection, source, report);
   let authorized = connection.length > 0;
   network.forEach((filter, i) => {
@@ -80,15 +90,26 @@ function lintFilterChain(chain: Fields, at: Path, source: Source, report: Report
     if (authorizing.length === 0) return;
     lintConnectionManager(config, path, authorizing, source, report);
     lintChain(http, authorizing, [...path, "http_filters"], source, report);
+    lintUpgrades(config, path, source, report);
     lintTransport(chain, at, authorizing, source, report);
     for (const plugin of authorizing) {
       const ahead = http.slice(0, plugin.index);
-      lintPlugin(plugin, [...network, ...ahead], http.slice(plugin.index + 1), source, report);
+      lintPlugin(plugin, tls, [...network, ...ahead], http.slice(plugin.index + 1), source, report);
       lintSettings(plugin, ahead, source, report);
       if (lintDisabled(plugin, config, path, source, report)) authorized = true;
     }
   });
   return authorized;
+}
+
+/** An upgrade with filters of its own goes by those, instead of by `http_filters`. */
+function lintUpgrades(config: Fields, at: Path, source: Source, report: Report): void {
+  listOf(config.upgrade_configs).forEach((upgrade, i) => {
+    const filters = listOf(upgrade.filters);
+    const path: Path = [...at, "upgrade_configs", i, "filters"];
+    if (filters.length === 0 || pluginsOf(filters, path).some((plugin) => !plugin.disabled)) return;
+    report.error("authorization-missing", source, path, `a request that asks for an upgrade to ${String(upgrade.upgrade_type)} goes by these filters, without authorization`, { fix: "remove them, so that http_filters are used, or mount the authorization filter here, too" });
+  });
 }
 
 function pluginsOf(filters: Fields[], path: Path): Plugin[] {

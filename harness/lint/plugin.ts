@@ -60,8 +60,17 @@ function settingsOf(configuration: unknown): Fields {
   }
 }
 
-/** @param ahead filters before it, of the connection and of the request; `behind` those after it */
-export function lintPlugin(plugin: Plugin, ahead: Fields[], behind: Fields[], source: Source, report: Report): void {
+/** What the filter takes from filter state, and the text that is it, where nobody but Envoy has a say in it. */
+const SOURCES = [
+  ["identity", "the caller's identity", "%DOWNSTREAM_PEER_URI_SAN%"],
+  ["directAddress", "the caller's address", "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"],
+] as const;
+
+/**
+ * @param tls whether the filter chain has TLS: without, nobody has a name that could be handed over
+ * @param ahead filters before it, of the connection and of the request; `behind` those after it
+ */
+export function lintPlugin(plugin: Plugin, tls: boolean, ahead: Fields[], behind: Fields[], source: Source, report: Report): void {
   const { config, path, settings } = plugin;
   const open = config.failure_policy === "FAIL_OPEN" ? "failure_policy" : config.fail_open === true ? "fail_open" : undefined;
   if (open !== undefined) {
@@ -74,11 +83,16 @@ export function lintPlugin(plugin: Plugin, ahead: Fields[], behind: Fields[], so
   if (restriction === undefined) {
     report.warn("capabilities-unrestricted", source, path, "the module may make any host call", { fix: "add capability_restriction_config; `selvedge inspect` lists what the module needs" });
   }
-  for (const [field, what] of [["identity", "the caller's identity"], ["directAddress", "the caller's address"]] as const) {
+  for (const [field, what, format] of SOURCES) {
     const key = fieldsOf(settings[field]).filterState;
-    if (typeof key !== "string") continue;
+    if (typeof key !== "string" || (field === "identity" && !tls)) continue;
     const entries = ahead.flatMap((filter) => (typeOf(typedOf(filter)) === "Config" ? entriesOf(typedOf(filter)) : []));
-    if (!entries.some((entry) => (entry.object_key ?? entry.factory_key) === key)) {
+    const setting = entries.filter((entry) => (entry.object_key ?? entry.factory_key) === key);
+    const other = setting.map(formatOf).find((each) => each !== undefined && each !== format);
+    if (other !== undefined) {
+      report.warn("identity-source-other", source, path, `"${key}" is read as ${what}, and set to something else`, { found: other, expected: format });
+    }
+    if (setting.length === 0) {
       report.error("identity-source-missing", source, path, `no set_filter_state filter ahead of it sets "${key}": ${what} is unknown, and no policy on it matches`, { fix: "add envoy.filters.network.set_filter_state, as in filters/authz/envoy.yaml" });
     }
   }
@@ -87,9 +101,15 @@ export function lintPlugin(plugin: Plugin, ahead: Fields[], behind: Fields[], so
   if (Array.isArray(providers) && providers.length > asking) {
     report.error("custom-without-provider", source, path, "requests that CUSTOM policies match are marked for filters that aren't behind this one, so that nobody is asked", { found: `${asking} ext_authz filters`, expected: `one for each of ${providers.join(", ")}`, fix: "add them, as in filters/authz/README.md" });
   }
-  if (settings.identity === undefined && IDENTITY.test(policiesOf(plugin))) {
+  if (settings.identity === undefined && tls && IDENTITY.test(policiesOf(plugin))) {
     report.warn("identity-first-name-only", source, path, "the identity is the first URI SAN of the certificate: a second one isn't noticed", { fix: '"identity": {"filterState": "selvedge.peer"}, with the filter that sets it' });
   }
 }
 
 const entriesOf = (config: Fields): Fields[] => Object.entries(config).flatMap(([name, value]) => (name.startsWith("on_") ? listOf(value) : []));
+
+function formatOf(entry: Fields): string | undefined {
+  const { text_format_source: from, text_format: old } = fieldsOf(entry.format_string);
+  const text = fieldsOf(from).inline_string ?? old;
+  return typeof text === "string" ? text : undefined;
+}

@@ -5,6 +5,11 @@ import { fieldsOf, typedOf, typeOf, type Fields } from "./fields.ts";
 import type { Plugin } from "./plugin.ts";
 import { IDENTITY, policiesOf } from "./settings.ts";
 
+/** Whatever isn't surely plain text. */
+export function hasTls(chain: Fields): boolean {
+  return !["", "RawBuffer"].includes(typeOf(typedOf(fieldsOf(chain.transport_socket))));
+}
+
 export function lintTransport(chain: Fields, at: Path, plugins: Plugin[], source: Source, report: Report): void {
   if (!plugins.some((plugin) => IDENTITY.test(policiesOf(plugin)))) return;
   const socket = typedOf(fieldsOf(chain.transport_socket));

@@ -24,7 +24,7 @@ import { Callouts } from "./envoy/callouts.ts";
 import { converse, TcpUpstream } from "./envoy/connection.ts";
 import { bootstrap, discovery, doorsOf, doorOf, listenerName, MARK, pluginName, type Files } from "./envoy/config.ts";
 import { linesOf, refusal, refusalLines } from "./envoy/log.ts";
-import { changes, snapshot, type Snapshot } from "./envoy/metrics.ts";
+import { changes, isOf, snapshot, type Snapshot } from "./envoy/metrics.ts";
 import { Upstream } from "./envoy/upstream.ts";
 
 /** How long Envoy may take for a listener that comes while it runs. */
@@ -113,6 +113,7 @@ class EnvoyEngine implements Engine {
       logLevel: "warning",
       componentLogLevel: "wasm:info",
       extraArgs: ["--file-flush-interval-msec", "5"],
+      drainSeconds: 0,
       readyTimeoutMs: 120_000,
     });
     this.#envoy = envoy;
@@ -161,8 +162,18 @@ class EnvoyEngine implements Engine {
       const trapped = steps.some(({ exchanges }) => exchanges.some(({ status, details }) => status === undefined || details?.startsWith("wasm_fail")));
       return { ...(trapped && this.#trapOf(plan, envoy.log())), steps };
     } finally {
-      if (comesAndGoes(plan)) await this.#discover(this.#resident);
+      if (comesAndGoes(plan)) await this.#shut(plan, envoy);
     }
+  }
+
+  /** Waits until this case is gone, ticks and all: what it does by itself would be taken for the next one's. */
+  async #shut(plan: CasePlan, envoy: RunningEnvoy): Promise<void> {
+    await this.#discover(this.#resident);
+    for (const deadline = Date.now() + OPEN_MS; Date.now() < deadline; await sleep(5)) {
+      const left = (await envoy.admin.listeners()).some(({ name }) => name.startsWith(`${pluginName(plan)}/`));
+      if (!left && (await snapshot(envoy.admin)).draining === 0) return;
+    }
+    fail("envoy-listener-stays", `Envoy still has this case's listener after ${OPEN_MS} ms`, { where: plan.where });
   }
 
   /** Waits until Envoy serves this case, or has refused it. */
@@ -248,7 +259,7 @@ class EnvoyEngine implements Engine {
         logged += more.text;
       }
       const logs = reads ? linesOf(logged, name) : [];
-      const seen: StepObservation = { exchanges, connections, calls: this.#callouts!.calls, metrics: changes(this.#before, after), logs, timeMs };
+      const seen: StepObservation = { exchanges, connections, calls: this.#callouts!.calls, metrics: changes(this.#before, after).filter((change) => isOf(change, name)), logs, timeMs };
       if (!satisfied(seen) && Date.now() - start < LAG_MS) continue;
       this.#before = after;
       this.#callouts!.take();

@@ -38,6 +38,11 @@ describe("lint of an Envoy configuration", () => {
     ["underscores in headers", [[/common_http_protocol_options: .*/, ""]], ["error underscores-allowed"]],
     ["a filter that fails open", [["FAIL_RELOAD", "FAIL_OPEN"]], ["error authorization-fails-open"]],
     ["an identity that nobody sets", [["object_key: selvedge.peer", "object_key: selvedge.other"]], ["error identity-source-missing"]],
+    ["an identity that is a subject", [["%DOWNSTREAM_PEER_URI_SAN%", "%DOWNSTREAM_PEER_SUBJECT%"]], ["warning identity-source-other"]],
+    ["an address that a client can write", [["%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%", "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"]], ["warning identity-source-other"]],
+    ["an upgrade that goes by filters of its own", [["normalize_path: true", 'normalize_path: true\n                upgrade_configs: [{ upgrade_type: websocket, filters: [{ name: envoy.filters.http.router, typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router } }] }]']], ["error authorization-missing"]],
+    ["nothing in an upgrade that goes by the same filters", [["normalize_path: true", "normalize_path: true\n                upgrade_configs: [{ upgrade_type: websocket }]"]], []],
+    ["an identity that nobody sets, where nobody can have one", [[/- transport_socket:[^]*?validation_context:\n.*\n {10}filters:/, "- filters:"], ["object_key: selvedge.peer", "object_key: selvedge.other"]], ["warning identity-without-mtls"]],
     ["a certificate that is not required", [["require_client_certificate: true", ""]], ["warning identity-without-mtls"]],
     ["certificates that nobody verifies", [[/\n *validation_context:\n.*/, ""]], ["error certificates-unverified"]],
     ["certificates of anybody", [["trusted_ca: {", "trust_chain_verification: ACCEPT_UNTRUSTED\n                  trusted_ca: {"]], ["error certificates-unverified"]],
@@ -70,6 +75,13 @@ describe("lint of an Envoy configuration", () => {
   };
   const http = (filters: string, cluster: string): string => `{ typed_config: { "@type": x.HttpConnectionManager, normalizePath: true, mergeSlashes: true, pathWithEscapedSlashesAction: REJECT_REQUEST, commonHttpProtocolOptions: { headersWithUnderscoresAction: REJECT_REQUEST }, http_filters: [${filters}], route_config: { virtual_hosts: [{ routes: [{ route: { cluster: ${cluster} } }] }] } } }`;
   const mounted = '{ name: a, typed_config: { "@type": x.Wasm, config: { root_id: authz, capability_restriction_config: {}, configuration: { value: \'{"policies":[]}\' } } } }';
+
+  it("passes over a document whose aliases can't be resolved", () => {
+    const file = join(scratch.path, "aliases.yaml");
+    const levels = [..."abcdefgh"].map((name, i) => `${String.fromCharCode(name.charCodeAt(0) + 1)}: &${String.fromCharCode(name.charCodeAt(0) + 1)} [${Array.from({ length: 9 }, () => `*${"abcdefgh"[i]}`).join(", ")}]`);
+    writeFileSync(file, ["a: &a [x, x, x, x, x, x, x, x, x]", ...levels, ""].join("\n"));
+    expect(lintEnvoyFiles([file])).toEqual({ bootstraps: [], findings: [] });
+  });
 
   it("finds a way around authorization, and only where it leads to the same place", () => {
     expect(two(http(mounted, "a"), http("", "a"))).toEqual(["authorization-missing"]);
