@@ -65,6 +65,9 @@ export function milliseconds(duration: string): number {
   return duration.endsWith("ms") ? Number(duration.slice(0, -2)) : Number(duration.slice(0, -1)) * 1000;
 }
 
+/** Methods of requests that say nothing of a body that they don't have. With the others clients say that its length is 0. */
+const BODILESS: ReadonlySet<string> = new Set(["GET", "HEAD", "DELETE", "OPTIONS", "TRACE", "CONNECT"]);
+
 /** The n-th of a step's requests. */
 export function planRequest(spec: RequestSpec, n: number): RequestPlan {
   const request = substitute(spec, { n: String(n) }) as RequestSpec;
@@ -83,7 +86,7 @@ export function planRequest(spec: RequestSpec, n: number): RequestPlan {
   }
   const streamed = grpc || Array.isArray(request.body) || trailers.length > 0;
   if (protocol === "http1" && streamed) add("transfer-encoding", "chunked");
-  else if (!streamed && body.length > 0 && !has("transfer-encoding")) add("content-length", String(bytesIn(body)));
+  else if (!streamed && (body.length > 0 || (protocol === "http1" && !BODILESS.has(request.method ?? "GET"))) && !has("transfer-encoding")) add("content-length", String(bytesIn(body)));
   return {
     method: request.method ?? (grpc ? "POST" : "GET"),
     path: request.path ?? "/",

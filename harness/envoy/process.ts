@@ -30,6 +30,8 @@ export interface StartOptions {
   /** Environment of the process; ours unless given. A container has its own. */
   env?: NodeJS.ProcessEnv;
   extraArgs?: string[];
+  /** How long what is open may stay open when its listener goes; 1 unless given. */
+  drainSeconds?: number;
   /** How long it may take until it serves; 30 s unless given. */
   readyTimeoutMs?: number;
 }
@@ -87,7 +89,7 @@ export async function startEnvoy(options: StartOptions): Promise<RunningEnvoy> {
 function spawnEnvoy(options: StartOptions, configFile: string, directory: TemporaryDirectory): ChildProcess {
   const args = [
     "-c", configFile, "--disable-hot-restart", "--admin-address-path", join(directory.path, "admin"),
-    "--log-level", options.logLevel ?? "info", "--drain-time-s", "1", "--parent-shutdown-time-s", "2",
+    "--log-level", options.logLevel ?? "info", "--drain-time-s", String(options.drainSeconds ?? 1), "--parent-shutdown-time-s", "2",
     ...(options.concurrency === undefined ? [] : ["--concurrency", String(options.concurrency)]),
     ...(options.componentLogLevel === undefined ? [] : ["--component-log-level", options.componentLogLevel]),
     ...(options.extraArgs ?? []),

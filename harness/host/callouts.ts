@@ -77,7 +77,7 @@ function dispatch(root: RootContext, token: number, call: HttpCall, answer: Http
   root.httpCalls.set(token, undefined);
   if (answer instanceof Promise) {
     const host = root.vm.host;
-    if (call.timeoutMs > 0) root.httpCalls.set(token, clock.after(call.timeoutMs, () => deliver(root, token, "timeout")));
+    if (call.timeoutMs > 0) root.httpCalls.set(token, clock.after(call.timeoutMs, () => deliver(root, token, call, "timeout")));
     host.waitFor(answer.then((given) => settle(root, token, { ...call, timeoutMs: 0 }, given)));
   } else settle(root, token, call, answer);
 }
@@ -89,13 +89,13 @@ function settle(root: RootContext, token: number, call: HttpCall, answer: HttpAn
   const delay = typeof answer === "string" ? 0 : (answer.delayMs ?? 0);
   const timesOut = answer === "timeout" || (call.timeoutMs > 0 && delay > call.timeoutMs);
   if (timesOut) {
-    if (call.timeoutMs > 0) root.httpCalls.set(token, clock.after(call.timeoutMs, () => deliver(root, token, "timeout")));
+    if (call.timeoutMs > 0) root.httpCalls.set(token, clock.after(call.timeoutMs, () => deliver(root, token, call, "timeout")));
   } else {
-    root.httpCalls.set(token, clock.after(delay, () => deliver(root, token, answer)));
+    root.httpCalls.set(token, clock.after(delay, () => deliver(root, token, call, answer)));
   }
 }
 
-function deliver(root: RootContext, token: number, answer: HttpAnswer): void {
+function deliver(root: RootContext, token: number, { timeMs }: HttpCall, answer: HttpAnswer): void {
   const failure = typeof answer === "string" ? answer : "fail" in answer ? answer.fail : undefined;
   if (failure === "reset") {
     root.failHttp(token, Status.BrokenConnection, "reset");
@@ -111,6 +111,7 @@ function deliver(root: RootContext, token: number, answer: HttpAnswer): void {
   const headers = HeaderMap.fromPairs([[":status", String(given.status ?? 200)]], "response");
   const rest = HeaderMap.from(given.headers);
   for (let i = 0; i < rest.entries.length; i += 2) headers.add(rest.entries[i]!, rest.entries[i + 1]!);
+  headers.assign("x-envoy-upstream-service-time", String(Math.max(0, Number(root.vm.host.clock.wallNs() / 1_000_000n) - timeMs)));
   root.deliverHttp(token, {
     headers,
     trailers: given.trailers === undefined ? undefined : HeaderMap.from(given.trailers, "responseTrailers"),

@@ -15,10 +15,12 @@ export interface Message {
   headers: HeaderMap | undefined;
   body: ByteBuffer;
   trailers: HeaderMap | undefined;
+  /** It ended with its headers: what frames it differs from an empty body that came by itself. */
+  headersOnly: boolean;
   complete: boolean;
 }
 
-const message = (): Message => ({ headers: undefined, body: new ByteBuffer(), trailers: undefined, complete: false });
+const message = (): Message => ({ headers: undefined, body: new ByteBuffer(), trailers: undefined, headersOnly: false, complete: false });
 
 /** Takes messages as they leave the filters, in place of the router and the client that tests have: a real proxy's two ends. */
 export interface StreamSink {
@@ -199,6 +201,7 @@ export class HttpStream {
     this.info.attemptCount = 1;
     this.info.upstream = this.options.upstream;
     this.upstream.headers = end ? map : map.share(); // what filters still change comes too late
+    this.upstream.headersOnly = end;
     if (end) this.upstreamComplete();
   }
 
@@ -275,6 +278,7 @@ export class HttpStream {
     this.responseStarted = true;
     this.info.responseCode = Number(map.get(":status"));
     this.downstream.headers = end ? map : map.share();
+    this.downstream.headersOnly = end;
     this.options.sink?.clientHeaders(map, end);
     if (end) this.downstreamComplete();
   }

@@ -1,7 +1,8 @@
 import { Agent, createServer, request as httpRequest, type Server, type ServerResponse } from "node:http";
 import { createServer as createHttp2Server, type Http2Server } from "node:http2";
-import { createServer as createTcpServer, type AddressInfo } from "node:net";
+import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { NOBODYS_PORT } from "../support/ports.ts";
 import { comparableHeaders, NO_ANSWER, observe, type Observations, type Scenario, type ScenarioRequest } from "./scenario.ts";
 
 const pairs = (raw: readonly string[]): [string, string][] => Array.from({ length: raw.length / 2 }, (_, i) => [raw[2 * i]!.toLowerCase(), Buffer.from(raw[2 * i + 1]!, "latin1").toString("utf8")]);
@@ -54,16 +55,13 @@ export async function startPeers(scenarios: readonly Scenario[], results: Readon
   const grpcPort = await listen(grpc as unknown as Server);
   const upstreamPort = await listen(upstream);
   const calleePort = await listen(callee);
-  const closed = createTcpServer();
-  const nobodyPort = await listen(closed as unknown as Server);
-  await new Promise((resolve) => closed.close(resolve));
   const stop = (server: Server) =>
     new Promise<void>((resolve) => {
       server.close(() => resolve());
       server.closeAllConnections();
     });
     const stopGrpc = () => new Promise<void>((resolve) => grpc.close(() => resolve()));
-  return { upstreamPort, calleePort, nobodyPort, grpcPort, close: async () => void (await Promise.all([stop(upstream), stop(callee), stopGrpc()])) };
+  return { upstreamPort, calleePort, nobodyPort: NOBODYS_PORT, grpcPort, close: async () => void (await Promise.all([stop(upstream), stop(callee), stopGrpc()])) };
 }
 
 /** A gRPC server without protocol buffers: Ok and Slow are unary, Fail fails, Echo is a stream. */

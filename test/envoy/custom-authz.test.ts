@@ -8,6 +8,8 @@ import { composeEnvoy, loadPolicies } from "../../harness/compose/index.ts";
 import { startHostEngine } from "../../harness/serve/index.ts";
 import { findEnvoy, startEnvoy, type RunningEnvoy } from "../../harness/envoy/index.ts";
 import { temporaryDirectory } from "../../harness/tempdir.ts";
+import { NOBODYS_PORT } from "../support/ports.ts";
+import { pathRoute, policyOn, provider, workload } from "../support/resources.ts";
 import { doc, folder, gateway, ref } from "../unit/compose/support.ts";
 
 const scratch = temporaryDirectory("custom-authz");
@@ -22,46 +24,22 @@ async function port(server: Server | Http2Server): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-const backend = (name: string, port: number, more = ""): string => `apiVersion: gateway.envoyproxy.io/v1alpha1
-kind: Backend
-metadata: { name: ${name}, namespace: prod, labels: { app: ${name} } }
-spec: { endpoints: [{ ip: { address: 127.0.0.1, port: ${port} } }]${more} }`;
-
-const provider = (name: string, spec: string): string => `apiVersion: selvedge.dev/v1alpha1
-kind: ExtensionProvider
-metadata: { name: ${name}, namespace: prod }
-spec: { ${spec} }`;
-
-const policy = (name: string, spec: string, app = "shop"): string => `apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: { name: ${name}, namespace: prod }
-spec: { selector: { matchLabels: { app: ${app} } }, ${spec} }`;
-
 const policies = (ports: Record<"shop" | "http" | "grpc" | "gone", number>): string => doc(
   gateway("listeners:\n  - { name: http, port: 8080, protocol: HTTP }"),
-  backend("shop", ports.shop), backend("bank", ports.shop), backend("lax", ports.shop), backend("dead", ports.shop),
-  backend("authorizer", ports.http), backend("grpc", ports.grpc), backend("gone", ports.gone),
-  `apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: { name: r, namespace: prod }
-spec:
-  parentRefs: [{ name: gw }]
-  rules:
-    - { matches: [{ path: { value: /bank } }], backendRefs: [${ref("bank")}] }
-    - { matches: [{ path: { value: /lax } }], backendRefs: [${ref("lax")}] }
-    - { matches: [{ path: { value: /dead } }], backendRefs: [${ref("dead")}] }
-    - { backendRefs: [${ref("shop")}] }`,
+  workload("shop", ports.shop), workload("bank", ports.shop), workload("lax", ports.shop), workload("dead", ports.shop),
+  workload("authorizer", ports.http), workload("grpc", ports.grpc), workload("gone", ports.gone),
+  pathRoute({ "/bank": "bank", "/lax": "lax", "/dead": "dead", "/": "shop" }),
   provider("web", `envoyExtAuthzHttp: { service: authorizer.prod.svc.cluster.local, port: ${ports.http}, pathPrefix: /check, includeRequestHeadersInCheck: [x-token], headersToUpstreamOnAllow: [x-user], headersToDownstreamOnDeny: [x-why] }`),
   provider("rpc", `envoyExtAuthzGrpc: { backendRef: ${ref("grpc")}, timeout: 2s }`),
   provider("lax", `envoyExtAuthzHttp: { backendRef: ${ref("gone")}, failOpen: true }`),
   provider("dead", `envoyExtAuthzHttp: { backendRef: ${ref("gone")}, statusOnError: "503" }`),
-  policy("ask", "action: CUSTOM, provider: { name: web }, rules: [{ to: [{ operation: { paths: [/ask*] } }] }]"),
-  policy("deny", "action: DENY, rules: [{ to: [{ operation: { paths: [/ask/never] } }] }]"),
-  policy("allow", "rules: [{ to: [{ operation: { methods: [GET] } }] }]"),
-  policy("watch", "action: AUDIT, rules: [{ to: [{ operation: { paths: [/ask*] } }] }]"),
-  policy("bank", "action: CUSTOM, provider: { name: rpc }, rules: [{}]", "bank"),
-  policy("lax", "action: CUSTOM, provider: { name: lax }, rules: [{}]", "lax"),
-  policy("dead", "action: CUSTOM, provider: { name: dead }, rules: [{}]", "dead"),
+  policyOn("shop", "action: CUSTOM, provider: { name: web }, rules: [{ to: [{ operation: { paths: [/ask*] } }] }]", "ask"),
+  policyOn("shop", "action: DENY, rules: [{ to: [{ operation: { paths: [/ask/never] } }] }]", "deny"),
+  policyOn("shop", "rules: [{ to: [{ operation: { methods: [GET] } }] }]", "allow"),
+  policyOn("shop", "action: AUDIT, rules: [{ to: [{ operation: { paths: [/ask*] } }] }]", "watch"),
+  policyOn("bank", "action: CUSTOM, provider: { name: rpc }, rules: [{}]"),
+  policyOn("lax", "action: CUSTOM, provider: { name: lax }, rules: [{}]"),
+  policyOn("dead", "action: CUSTOM, provider: { name: dead }, rules: [{}]"),
 );
 
 /** CheckResponse: status { code } alone, or with an OK response. Field 1 is google.rpc.Status, its field 1 the code. */
@@ -90,10 +68,7 @@ beforeAll(async () => {
     });
   });
   const grpc = await port(grpcServer);
-  const closed = createServer();
-  const gone = await port(closed);
-  closed.close();
-  const dir = folder({ "policies.yaml": policies({ shop, http, grpc, gone }) });
+  const dir = folder({ "policies.yaml": policies({ shop, http, grpc, gone: NOBODYS_PORT }) });
   for (const modules of ["fused", "separate"] as const) {
     const kinds = modules === "fused" ? (["edge"] as const) : (["authz", "telemetry"] as const);
     const modulePaths: Record<string, string> = {};

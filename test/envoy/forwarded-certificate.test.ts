@@ -9,6 +9,7 @@ import { buildFilter } from "../../harness/build/index.ts";
 import { composeEnvoy, loadPolicies } from "../../harness/compose/index.ts";
 import { temporaryDirectory } from "../../harness/tempdir.ts";
 import { startBoth, type Engines } from "./fixtures/engines.ts";
+import { NO_METRICS } from "../support/resources.ts";
 import { authorization, backend, carrier, certificates, doc, folder, gateway, ref, route } from "../unit/compose/support.ts";
 
 const scratch = temporaryDirectory("forwarded-certificate");
@@ -30,7 +31,7 @@ listeners: [{ name: https, port: 8443, protocol: HTTPS, tls: { certificateRefs: 
     backend("a").replace("9000", String((server.address() as AddressInfo).port)),
     route(`- backendRefs: [${ref("a")}]`),
     authorization("rules: [{ from: [{ source: { principals: [cluster.local/ns/prod/sa/client] } }], to: [{ operation: { paths: [/client] } }] }, { from: [{ source: { principals: ['*/sa/root'] } }], to: [{ operation: { paths: [/root] } }] }]"),
-    "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: { name: t, namespace: prod }\nspec: { metrics: [{ overrides: [{ disabled: true }] }] }",
+    NO_METRICS,
   );
   const { config, findings } = composeEnvoy(loadPolicies(folder({ "policies.yaml": policies })), { moduleDir: scratch.path, modulePaths: { authz: path }, modules: "separate", adminPort: null, identity: "xfcc" });
   expect(findings.filter(({ severity }) => severity === "error")).toEqual([]);

@@ -5,7 +5,8 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { composeEnvoy, loadPolicies } from "../../harness/compose/index.ts";
 import { issuer, type Issuer } from "../support/tokens.ts";
-import { doc, folder, GATEWAY, ref } from "../unit/compose/support.ts";
+import { NO_METRICS, pathRoute, workload } from "../support/resources.ts";
+import { doc, folder, GATEWAY } from "../unit/compose/support.ts";
 import { askBoth, askOne, startBoth, type Engines, type Reply } from "./fixtures/engines.ts";
 
 const ALGORITHMS = ["ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "EdDSA"];
@@ -26,20 +27,8 @@ beforeAll(async () => {
   servers.push(upstream, down);
   for (const server of servers) await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
   const port = (server: Server): number => (server.address() as AddressInfo).port;
-  const backend = (name: string): string => `apiVersion: gateway.envoyproxy.io/v1alpha1
-kind: Backend
-metadata: { name: ${name}, namespace: prod, labels: { app: ${name} } }
-spec: { endpoints: [{ ip: { address: 127.0.0.1, port: ${port(upstream)} } }] }`;
   const { config, findings } = composeEnvoy(loadPolicies(folder({ "policies.yaml": doc(
-    GATEWAY, backend("a"), backend("b"),
-    `apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: { name: r, namespace: prod }
-spec:
-  parentRefs: [{ name: gw }]
-  rules:
-    - { matches: [{ path: { value: /b } }], backendRefs: [${ref("b")}] }
-    - { backendRefs: [${ref("a")}] }`,
+    GATEWAY, workload("a", port(upstream)), workload("b", port(upstream)), pathRoute({ "/b": "b", "/": "a" }),
     `apiVersion: security.istio.io/v1
 kind: RequestAuthentication
 metadata: { name: a, namespace: prod }
@@ -56,7 +45,7 @@ spec:
 kind: RequestAuthentication
 metadata: { name: b, namespace: prod }
 spec: { selector: { matchLabels: { app: b } }, jwtRules: [{ issuer: idp, audiences: ["https://shop/", other], jwks: '${main.jwks}', forwardOriginalToken: true }] }`,
-    "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: { name: t, namespace: prod }\nspec: { metrics: [{ overrides: [{ disabled: true }] }] }",
+    NO_METRICS,
   ) })), { moduleDir: "nothing is loaded", adminPort: null });
   expect(findings.filter(({ severity }) => severity === "error")).toEqual([]);
   engines = await startBoth(config);

@@ -6,7 +6,8 @@ import { buildFilter } from "../../harness/build/index.ts";
 import { composeEnvoy, loadPolicies } from "../../harness/compose/index.ts";
 import { temporaryDirectory } from "../../harness/tempdir.ts";
 import { issuer } from "../support/tokens.ts";
-import { doc, folder, GATEWAY, ref } from "../unit/compose/support.ts";
+import { pathRoute, policyOn, workload } from "../support/resources.ts";
+import { doc, folder, GATEWAY } from "../unit/compose/support.ts";
 import { askBoth, startBoth, type Engines, type Reply } from "./fixtures/engines.ts";
 
 const idp = issuer("idp");
@@ -47,22 +48,7 @@ const RULES: Record<string, string> = {
 
 const policies = (upstream: number, keys: number): string => doc(
   GATEWAY,
-  `apiVersion: gateway.envoyproxy.io/v1alpha1
-kind: Backend
-metadata: { name: shop, namespace: prod, labels: { app: shop } }
-spec: { endpoints: [{ ip: { address: 127.0.0.1, port: ${upstream} } }] }`,
-  `apiVersion: gateway.envoyproxy.io/v1alpha1
-kind: Backend
-metadata: { name: open, namespace: prod, labels: { app: open } }
-spec: { endpoints: [{ ip: { address: 127.0.0.1, port: ${upstream} } }] }`,
-  `apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: { name: r, namespace: prod }
-spec:
-  parentRefs: [{ name: gw }]
-  rules:
-    - { matches: [{ path: { value: /open } }], backendRefs: [${ref("open")}] }
-    - { backendRefs: [${ref("shop")}] }`,
+  workload("shop", upstream), workload("open", upstream), pathRoute({ "/open": "open", "/": "shop" }),
   `apiVersion: security.istio.io/v1
 kind: RequestAuthentication
 metadata: { name: shop, namespace: prod }
@@ -78,17 +64,8 @@ spec:
       spaceDelimitedClaims: [teams]
     - { issuer: partner, jwks: '${partner.jwks}', fromHeaders: [{ name: x-partner, prefix: "Token " }], fromCookies: [session] }
     - { issuer: remote, jwksUri: "http://127.0.0.1:${keys}/jwks.json", fromParams: [token] }`,
-  `apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: { name: shop, namespace: prod }
-spec:
-  selector: { matchLabels: { app: shop } }
-  rules:
-${Object.entries(RULES).map(([path, rule]) => `    - { to: [{ operation: { paths: [${path}] } }], ${rule} }`).join("\n")}`,
-  `apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: { name: open, namespace: prod }
-spec: { selector: { matchLabels: { app: open } }, action: DENY, rules: [{ from: [{ source: { requestPrincipals: ["*"] } }] }] }`,
+  policyOn("shop", `rules: [${Object.entries(RULES).map(([path, rule]) => `{ to: [{ operation: { paths: [${path}] } }], ${rule} }`).join(", ")}]`),
+  policyOn("open", 'action: DENY, rules: [{ from: [{ source: { requestPrincipals: ["*"] } }] }]'),
 );
 
 const listening = async (server: Server): Promise<number> => {

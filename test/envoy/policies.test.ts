@@ -12,6 +12,11 @@ import { testPolicies } from "../../harness/policytest/run.ts";
 import { temporaryDirectory } from "../../harness/tempdir.ts";
 import { APP, CONNECTION_TESTS, connections } from "../support/connections.ts";
 import { selvedge } from "../support/cli.ts";
+import { NOBODYS_PORT } from "../support/ports.ts";
+import { ACCESS_LOG, workload } from "../support/resources.ts";
+import { authorization, doc, gateway, ref, route } from "../unit/compose/support.ts";
+
+const NODE = doc(gateway("addresses: [{ value: 127.0.0.1 }]\nlisteners: [{ name: http, port: 18097, protocol: HTTP }]"), workload("a", NOBODYS_PORT));
 
 const scratch = temporaryDirectory("test");
 const folder = temporaryDirectory("test-connections");
@@ -36,28 +41,10 @@ it("decides the example's tests as the host does", async () => {
 it("takes addresses of both families on the two ends of a connection", async () => {
   const own = temporaryDirectory("test");
   const dir = join(own.path, "families.yaml");
-  writeFileSync(dir, `
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: { name: gw, namespace: prod }
-spec: { gatewayClassName: selvedge, addresses: [{ value: 127.0.0.1 }], listeners: [{ name: http, port: 18097, protocol: HTTP }] }
----
-apiVersion: gateway.envoyproxy.io/v1alpha1
-kind: Backend
-metadata: { name: a, namespace: prod }
-spec: { endpoints: [{ ip: { address: 127.0.0.1, port: 9 } }] }
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: { name: r, namespace: prod }
-spec: { parentRefs: [{ name: gw }], rules: [{ backendRefs: [{ group: gateway.envoyproxy.io, kind: Backend, name: a }] }] }
----
-apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: { name: p, namespace: prod }
-spec: { rules: [{ from: [{ source: { remoteIpBlocks: ["2001:db8::/32", 10.0.0.0/8] } }], when: [{ key: destination.ip, values: [127.0.0.1, "2001:db9::/32"] }] }] }
----
-apiVersion: selvedge.dev/v1alpha1
+  writeFileSync(dir, doc(
+    NODE, route(`- backendRefs: [${ref("a")}]`),
+    authorization('rules: [{ from: [{ source: { remoteIpBlocks: ["2001:db8::/32", 10.0.0.0/8] } }], when: [{ key: destination.ip, values: [127.0.0.1, "2001:db9::/32"] }] }]'),
+    `apiVersion: selvedge.dev/v1alpha1
 kind: PolicyTest
 metadata: { name: t, namespace: prod }
 spec:
@@ -65,8 +52,8 @@ spec:
     - { remoteIp: "2001:db8::1", expect: allow }
     - { remoteIp: "2001:db9::1", expect: deny }
     - { remoteIp: 10.0.0.1, localIp: "2001:db9::1", expect: allow }
-    - { remoteIp: 10.0.0.1, localIp: "2001:db8::1", expect: deny }
-`);
+    - { remoteIp: 10.0.0.1, localIp: "2001:db8::1", expect: deny }`,
+  ));
   const { run, node } = await testPolicies(dir, { engine: "both", compose: { moduleDir }, envoy: envoy.path });
   node.close();
   own.remove();
@@ -85,39 +72,16 @@ it("decides tests of connections as the host does, and by the same rules", async
 
 it("logs what deciding again takes, as the client sent it, and nothing that may be a credential", async () => {
   const dir = join(scratch.path, "policies.yaml");
-  writeFileSync(dir, `
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: { name: gw, namespace: prod }
-spec: { gatewayClassName: selvedge, addresses: [{ value: 127.0.0.1 }], listeners: [{ name: http, port: 18097, protocol: HTTP }] }
----
-apiVersion: gateway.envoyproxy.io/v1alpha1
-kind: Backend
-metadata: { name: a, namespace: prod }
-spec: { endpoints: [{ ip: { address: 127.0.0.1, port: 9 } }] }
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: { name: r, namespace: prod }
-spec:
-  parentRefs: [{ name: gw }]
-  rules:
-    - matches: [{ path: { value: /foo } }]
-      filters:
-        - { type: URLRewrite, urlRewrite: { hostname: in.example, path: { type: ReplacePrefixMatch, replacePrefixMatch: /inner } } }
-        - { type: RequestHeaderModifier, requestHeaderModifier: { set: [{ name: x-purpose, value: changed }] } }
-      backendRefs: [{ group: gateway.envoyproxy.io, kind: Backend, name: a }]
----
-apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: { name: p, namespace: prod }
-spec: { rules: [{ to: [{ operation: { paths: ["/foo/*"] } }], when: [{ key: "request.headers[x-purpose]", values: ["test"] }] }] }
----
-apiVersion: telemetry.istio.io/v1
-kind: Telemetry
-metadata: { name: t, namespace: prod, annotations: { selvedge.dev/access-log-headers: "x-purpose" } }
-spec: { accessLogging: [{ providers: [{ name: envoy }] }] }
-`);
+  writeFileSync(dir, doc(
+    NODE,
+    route(`- matches: [{ path: { value: /foo } }]
+  filters:
+    - { type: URLRewrite, urlRewrite: { hostname: in.example, path: { type: ReplacePrefixMatch, replacePrefixMatch: /inner } } }
+    - { type: RequestHeaderModifier, requestHeaderModifier: { set: [{ name: x-purpose, value: changed }] } }
+  backendRefs: [${ref("a")}]`),
+    authorization('rules: [{ to: [{ operation: { paths: ["/foo/*"] } }], when: [{ key: "request.headers[x-purpose]", values: ["test"] }] }]'),
+    ACCESS_LOG.replace("namespace: prod", 'namespace: prod, annotations: { selvedge.dev/access-log-headers: "x-purpose" }'),
+  ));
   const { config, findings } = composeEnvoy(loadPolicies(scratch.path), { moduleDir, adminPort: null });
   expect(findings.filter(({ severity }) => severity === "error")).toEqual([]);
   const log = join(scratch.path, "access.json");

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type AddressInfo, type Server } from "node:net";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { build } from "esbuild";
@@ -9,6 +9,7 @@ import { buildAll, packageRoot } from "../../harness/build/index.ts";
 import { executableOnPath, findEnvoy, type EnvoyBinary } from "../../harness/envoy/index.ts";
 import type { RunResult } from "../../harness/scenario/index.ts";
 import { temporaryDirectory } from "../../harness/tempdir.ts";
+import { freePorts } from "../support/ports.ts";
 
 /** How often the node is started and interrupted: `SELVEDGE_SOAK=50 npx vitest run --project envoy test/envoy/scenario.test.ts`. */
 const ROUNDS = Number(process.env.SELVEDGE_SOAK ?? 5);
@@ -84,18 +85,6 @@ async function exampleFolder(edit: (scenario: string) => string = (text) => text
     writeFileSync(file, name === "scenario.yaml" ? edit(text) : text);
   }
   return { path, ports: [...ports.values(), adminPort], adminPort, temporary };
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers: Server[] = [];
-  for (let i = 0; i < count; i++) {
-    const server = createServer();
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    servers.push(server);
-  }
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }
 
 interface Run {

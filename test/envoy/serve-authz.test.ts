@@ -7,6 +7,7 @@ import { buildFilter } from "../../harness/build/index.ts";
 import { composeEnvoy, loadPolicies } from "../../harness/compose/index.ts";
 import { parseProto, protoBytes, protoNumber, protoText, ProtoWriter } from "../../harness/host/proto.ts";
 import { temporaryDirectory } from "../../harness/tempdir.ts";
+import { NO_METRICS, pathRoute, policyOn, provider, workload } from "../support/resources.ts";
 import { doc, folder, gateway, ref } from "../unit/compose/support.ts";
 import { askBoth, startBoth, type Ask, type Engines, type Reply } from "./fixtures/engines.ts";
 
@@ -77,31 +78,15 @@ beforeAll(async () => {
     rpc: `envoyExtAuthzGrpc: { backendRef: ${ref("grpc")}, timeout: 2s }`,
     rpcbody: `envoyExtAuthzGrpc: { backendRef: ${ref("grpc")}, includeRequestBodyInCheck: { maxRequestBytes: 1000, allowPartialMessage: true, packAsBytes: true } }`,
   };
-  const backend = (name: string, at: number): string => `apiVersion: gateway.envoyproxy.io/v1alpha1
-kind: Backend
-metadata: { name: ${name}, namespace: prod, labels: { app: ${name} } }
-spec: { endpoints: [{ ip: { address: 127.0.0.1, port: ${at} } }] }`;
   const names = Object.keys(kinds);
   const { path } = await buildFilter({ entry: "filters/authz/assembly/index.ts", outDir: scratch.path });
   const { config, findings } = composeEnvoy(loadPolicies(folder({ "policies.yaml": doc(
     gateway("listeners:\n  - { name: http, port: 8080, protocol: HTTP }"),
-    backend("http", http), backend("grpc", grpc), ...names.map((name) => backend(name, shop)),
-    `apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: { name: r, namespace: prod }
-spec:
-  parentRefs: [{ name: gw }]
-  rules:
-${names.map((name) => `    - { matches: [{ path: { value: /${name} } }], backendRefs: [${ref(name)}] }`).join("\n")}`,
-    ...names.map((name) => `apiVersion: selvedge.dev/v1alpha1
-kind: ExtensionProvider
-metadata: { name: ${name}, namespace: prod }
-spec: { ${kinds[name]} }`),
-    ...names.map((name) => `apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: { name: ${name}, namespace: prod }
-spec: { selector: { matchLabels: { app: ${name} } }, action: CUSTOM, provider: { name: ${name} }, rules: [{}] }`),
-    "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: { name: t, namespace: prod }\nspec: { metrics: [{ overrides: [{ disabled: true }] }] }",
+    workload("http", http), workload("grpc", grpc), ...names.map((name) => workload(name, shop)),
+    pathRoute(Object.fromEntries(names.map((name) => [`/${name}`, name]))),
+    ...names.map((name) => provider(name, kinds[name]!)),
+    ...names.map((name) => policyOn(name, `action: CUSTOM, provider: { name: ${name} }, rules: [{}]`)),
+    NO_METRICS,
   ) })), { moduleDir: scratch.path, modulePaths: { authz: path }, modules: "separate", adminPort: null });
   expect(findings.filter(({ severity }) => severity === "error")).toEqual([]);
   engines = await startBoth(config);

@@ -8,7 +8,9 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { buildFilter } from "../../harness/build/index.ts";
 import { composeEnvoy, loadPolicies } from "../../harness/compose/index.ts";
 import { temporaryDirectory } from "../../harness/tempdir.ts";
-import { carrier, doc, folder, ref } from "../unit/compose/support.ts";
+import { NOBODYS_PORT } from "../support/ports.ts";
+import { ACCESS_LOG, mutualGateway, policyOn, tcpRoute, workload } from "../support/resources.ts";
+import { carrier, doc, folder } from "../unit/compose/support.ts";
 import { startBoth, type Engines } from "./fixtures/engines.ts";
 import { makePki } from "./fixtures/parity.ts";
 
@@ -38,37 +40,18 @@ beforeAll(async () => {
     early: await port((socket) => socket.end("x".repeat(300_000))),
     reset: await port((socket) => socket.once("data", () => socket.resetAndDestroy())),
     echo: await port((socket) => socket.on("data", (chunk) => socket.write(chunk)).on("end", () => socket.end())),
-    down: await port(() => {}),
+    down: NOBODYS_PORT,
   };
-  const down = servers.pop()!;
-  await new Promise((done) => down.close(done));
   const both = LISTENERS.flatMap((name) => [name, `tls-${name}`]);
   const { path } = await buildFilter({ entry: "filters/authz/assembly/index.ts", outDir: scratch.path });
   const { config, findings } = composeEnvoy(loadPolicies(folder({ "policies.yaml": doc(
     carrier(join(scratch.path, "pki/node")),
-    `apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: { name: gw, namespace: prod }
-spec:
-  gatewayClassName: selvedge
-  addresses: [{ value: 127.0.0.1 }]
-  tls: { frontend: { default: { validation: { caCertificateRefs: [{ kind: ConfigMap, name: cert }] } } } }
-  listeners:
-${both.map((name, i) => `    - { name: ${name}, port: ${7100 + i}, ${name.startsWith("tls") ? "protocol: TLS, tls: { certificateRefs: [{ name: cert }] }" : "protocol: TCP"} }`).join("\n")}`,
-    ...LISTENERS.map((name) => `apiVersion: gateway.envoyproxy.io/v1alpha1
-kind: Backend
-metadata: { name: ${name}, namespace: prod, labels: { app: ${name} } }
-spec: { endpoints: [{ ip: { address: 127.0.0.1, port: ${ports[name]} } }] }`),
-    ...both.map((name) => `apiVersion: gateway.networking.k8s.io/v1alpha2
-kind: TCPRoute
-metadata: { name: ${name}, namespace: prod }
-spec: { parentRefs: [{ name: gw, sectionName: ${name} }], rules: [{ backendRefs: [${ref(name.replace("tls-", ""))}] }] }`),
+    mutualGateway(both.map((name, i) => `- { name: ${name}, port: ${7100 + i}, ${name.startsWith("tls") ? "protocol: TLS, tls: { certificateRefs: [{ name: cert }] }" : "protocol: TCP"} }`).join("\n")),
+    ...LISTENERS.map((name) => workload(name, ports[name]!)),
+    ...both.map((name) => tcpRoute(name, [name.replace("tls-", "")])),
     // `echo` goes through without a filter.
-    ...LISTENERS.filter((name) => name !== "echo").map((name) => `apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: { name: ${name}, namespace: prod }
-spec: { selector: { matchLabels: { app: ${name} } }, rules: [{ from: [{ source: { ipBlocks: ["127.0.0.1/32"] } }] }] }`),
-    "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: { name: t, namespace: prod }\nspec: { accessLogging: [{ providers: [{ name: envoy }] }] }",
+    ...LISTENERS.filter((name) => name !== "echo").map((name) => policyOn(name, 'rules: [{ from: [{ source: { ipBlocks: ["127.0.0.1/32"] } }] }]')),
+    ACCESS_LOG,
   ) })), { moduleDir: scratch.path, modulePaths: { authz: path }, adminPort: null });
   expect(findings.filter(({ severity }) => severity === "error")).toEqual([]);
   engines = await startBoth(config);

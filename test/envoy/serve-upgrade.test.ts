@@ -4,7 +4,8 @@ import { createServer, type Server } from "node:http";
 import { connect, type AddressInfo, type Socket } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { composeEnvoy, loadPolicies } from "../../harness/compose/index.ts";
-import { doc, folder, GATEWAY, ref } from "../unit/compose/support.ts";
+import { NO_METRICS, pathRoute, workload } from "../support/resources.ts";
+import { doc, folder, GATEWAY } from "../unit/compose/support.ts";
 import { askBoth, startBoth, type Engines } from "./fixtures/engines.ts";
 
 let server: Server;
@@ -25,23 +26,10 @@ beforeAll(async () => {
   server.on("connection", (socket) => (socket.allowHalfOpen = true));
   await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
   const at = (server.address() as AddressInfo).port;
-  const backend = (name: string, more: string): string => `apiVersion: gateway.envoyproxy.io/v1alpha1
-kind: Backend
-metadata: { name: ${name}, namespace: prod }
-spec: { endpoints: [{ ip: { address: 127.0.0.1, port: ${at} } }]${more} }`;
   const { config, findings } = composeEnvoy(loadPolicies(folder({ "p.yaml": doc(
     GATEWAY,
-    backend("ws", ", appProtocols: [gateway.envoyproxy.io/ws]"),
-    backend("plain", ""),
-    `apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: { name: r, namespace: prod }
-spec:
-  parentRefs: [{ name: gw }]
-  rules:
-    - { matches: [{ path: { value: /ws } }], backendRefs: [${ref("ws")}] }
-    - { backendRefs: [${ref("plain")}] }`,
-    "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: { name: t, namespace: prod }\nspec: { metrics: [{ overrides: [{ disabled: true }] }] }",
+    workload("ws", at, "appProtocols: [gateway.envoyproxy.io/ws]"), workload("plain", at), pathRoute({ "/ws": "ws", "/": "plain" }),
+    NO_METRICS,
   ) })), { moduleDir: "nothing is loaded", adminPort: null });
   expect(findings.filter(({ severity }) => severity === "error")).toEqual([]);
   engines = await startBoth(JSON.parse(JSON.stringify(config).replaceAll('"request_headers_timeout":"60s"', '"request_headers_timeout":"1s"')));

@@ -17,6 +17,7 @@ import { findEnvoy, startEnvoy, type EnvoyBinary, type RunningEnvoy } from "../.
 import { temporaryDirectory } from "../../harness/tempdir.ts";
 import { issue } from "../support/certificates.ts";
 import { signer, stranger, type Pair } from "../unit/bundle/support.ts";
+import { policyOn, tcpRoute, workload } from "../support/resources.ts";
 import { carrier, doc, folder, ref } from "../unit/compose/support.ts";
 
 const scratch = temporaryDirectory("signed-node");
@@ -25,20 +26,10 @@ let binary: EnvoyBinary;
 const backends: Server[] = [];
 let port = 0;
 
-const backend = (name: string, to: number, labels = `app: ${name}`): string => `apiVersion: gateway.envoyproxy.io/v1alpha1
-kind: Backend
-metadata: { name: ${name}, namespace: prod, labels: { ${labels} } }
-spec: { endpoints: [{ ip: { address: 127.0.0.1, port: ${to} } }] }`;
-
-const policy = (app: string, rule: string): string => `apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: { name: ${app}, namespace: prod }
-spec: { selector: { matchLabels: { app: ${app} } }, rules: [${rule}] }`;
-
 /** What decides in a version: the path of requests, and whether connections are let in. */
 const decisions = (path: string, connections: boolean): string => doc(
-  policy("web", `{ to: [{ operation: { paths: [${path}] } }] }`),
-  policy("db", connections ? '{ from: [{ source: { ipBlocks: ["127.0.0.0/8"] } }] }' : '{ from: [{ source: { ipBlocks: ["192.0.2.1"] } }] }'),
+  policyOn("web", `rules: [{ to: [{ operation: { paths: [${path}] } }] }]`),
+  policyOn("db", `rules: [{ from: [{ source: { ipBlocks: [${connections ? "127.0.0.0/8" : "192.0.2.1"}] } }] }]`),
 );
 
 const node = (source: number, rest = ""): string => doc(
@@ -50,15 +41,12 @@ spec:
   gatewayClassName: selvedge
   addresses: [{ value: 127.0.0.1 }]
   listeners: [{ name: http, port: 7001, protocol: HTTP }, { name: db, port: 7002, protocol: TCP }]`,
-  backend("web", port), backend("db", port), backend("bundles", source),
+  workload("web", port), workload("db", port), workload("bundles", source),
   `apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: { name: web, namespace: prod }
 spec: { parentRefs: [{ name: gw, sectionName: http }], rules: [{ backendRefs: [${ref("web")}] }] }`,
-  `apiVersion: gateway.networking.k8s.io/v1alpha2
-kind: TCPRoute
-metadata: { name: db, namespace: prod }
-spec: { parentRefs: [{ name: gw, sectionName: db }], rules: [{ backendRefs: [${ref("db")}] }] }`,
+  tcpRoute("db"),
   `apiVersion: gateway.networking.k8s.io/v1
 kind: BackendTLSPolicy
 metadata: { name: bundles, namespace: prod }

@@ -16,7 +16,8 @@ import type { RunningEnvoy } from "../../harness/envoy/index.ts";
 import { temporaryDirectory } from "../../harness/tempdir.ts";
 import { issue } from "../support/certificates.ts";
 import { startBoth, type Engines } from "./fixtures/engines.ts";
-import { carrier, doc, folder, ref } from "../unit/compose/support.ts";
+import { ACCESS_LOG, mutualGateway, policyOn, tcpRoute, workload } from "../support/resources.ts";
+import { carrier, doc, folder } from "../unit/compose/support.ts";
 
 const scratch = temporaryDirectory("tcp-authz");
 const servers: Server[] = [];
@@ -30,45 +31,19 @@ const PORTS = { db: 7001, plain: 7002, sni: 7003, empty: 7004 };
 let received = "";
 let connections = 0;
 
-const authorization = (name: string, spec: string): string => `apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: { name: ${name}, namespace: prod }
-spec: { selector: { matchLabels: { app: ${name.split("-")[0]} } }, ${spec} }`;
-
-const backend = (name: string, port: number): string => `apiVersion: gateway.envoyproxy.io/v1alpha1
-kind: Backend
-metadata: { name: ${name}, namespace: prod, labels: { app: ${name} } }
-spec: { endpoints: [{ ip: { address: 127.0.0.1, port: ${port} } }] }`;
-
-const tcpRoute = (listener: string, backends: string[]): string => `apiVersion: gateway.networking.k8s.io/v1alpha2
-kind: TCPRoute
-metadata: { name: ${listener}, namespace: prod }
-spec: { parentRefs: [{ name: gw, sectionName: ${listener} }], rules: [{ backendRefs: [${backends.map((each) => ref(each)).join(", ")}] }] }`;
-
 const policies = (echo: number): string => doc(
   carrier(join(scratch.path, "node")),
-  `apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: { name: gw, namespace: prod }
-spec:
-  gatewayClassName: selvedge
-  addresses: [{ value: 127.0.0.1 }]
-  tls: { frontend: { default: { validation: { caCertificateRefs: [{ kind: ConfigMap, name: cert }] } } } }
-  listeners:
-    - { name: db, port: 7001, protocol: TLS, hostname: db.test, tls: { certificateRefs: [{ name: cert }] } }
-    - { name: plain, port: 7002, protocol: TCP }
-    - { name: sni, port: 7003, protocol: TLS, tls: { certificateRefs: [{ name: cert }] } }
-    - { name: empty, port: 7004, protocol: TCP }`,
-  `apiVersion: telemetry.istio.io/v1
-kind: Telemetry
-metadata: { name: log, namespace: prod }
-spec: { accessLogging: [{}] }`,
-  backend("db", echo), backend("plain", echo), backend("sni", echo), backend("sni2", echo).replace("app: sni2", "app: sni"),
-  tcpRoute("db", ["db"]), tcpRoute("plain", ["plain"]), tcpRoute("sni", ["sni", "sni2"]),
-  authorization("db", 'rules: [{ from: [{ source: { principals: ["cluster.local/ns/prod/sa/app"] } }] }]'),
-  authorization("plain", 'rules: [{ from: [{ source: { ipBlocks: ["127.0.0.1/32"] } }] }]'),
-  authorization("plain-audit", 'action: AUDIT, rules: [{ to: [{ operation: { notPorts: ["7002"] } }] }]'),
-  authorization("sni", 'rules: [{ when: [{ key: connection.sni, values: ["good.test"] }] }]'),
+  mutualGateway(`- { name: db, port: 7001, protocol: TLS, hostname: db.test, tls: { certificateRefs: [{ name: cert }] } }
+- { name: plain, port: 7002, protocol: TCP }
+- { name: sni, port: 7003, protocol: TLS, tls: { certificateRefs: [{ name: cert }] } }
+- { name: empty, port: 7004, protocol: TCP }`),
+  ACCESS_LOG,
+  ...["db", "plain", "sni"].map((name) => workload(name, echo)), workload("sni2", echo, "", "sni"),
+  tcpRoute("db"), tcpRoute("plain"), tcpRoute("sni", ["sni", "sni2"]),
+  policyOn("db", 'rules: [{ from: [{ source: { principals: ["cluster.local/ns/prod/sa/app"] } }] }]'),
+  policyOn("plain", 'rules: [{ from: [{ source: { ipBlocks: ["127.0.0.1/32"] } }] }]'),
+  policyOn("plain", 'action: AUDIT, rules: [{ to: [{ operation: { notPorts: ["7002"] } }] }]', "plain-audit"),
+  policyOn("sni", 'rules: [{ when: [{ key: connection.sni, values: ["good.test"] }] }]'),
 );
 
 async function listening(onSocket: (socket: Socket) => void): Promise<number> {

@@ -1,14 +1,7 @@
 /** A folder of policies for connections, and its PolicyTests. */
-import { backend, doc, ref } from "../unit/compose/support.ts";
+import { mutualGateway, policyOn, tcpRoute } from "./resources.ts";
+import { backend, doc } from "../unit/compose/support.ts";
 
-const tcpRoute = (name: string): string => `apiVersion: gateway.networking.k8s.io/v1alpha2
-kind: TCPRoute
-metadata: { name: ${name}, namespace: prod }
-spec: { parentRefs: [{ name: gw, sectionName: ${name} }], rules: [{ backendRefs: [${ref(name)}] }] }`;
-const policy = (name: string, spec: string): string => `apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: { name: ${name}, namespace: prod }
-spec: { selector: { matchLabels: { app: ${name} } }, ${spec} }`;
 const named = (name: string): string => backend(name).replace("app: app", `app: ${name}`);
 
 /** Listeners for connections, with and without TLS, routes and policies. @param rules of the policy on `db`, as YAML; one more asks for GET */
@@ -20,23 +13,15 @@ metadata: { name: cert, namespace: prod, annotations: { selvedge.dev/directory: 
   `apiVersion: v1
 kind: ConfigMap
 metadata: { name: cert, namespace: prod, annotations: { selvedge.dev/directory: certs } }`,
-  `apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: { name: gw, namespace: prod }
-spec:
-  gatewayClassName: selvedge
-  addresses: [{ value: 127.0.0.1 }]
-  tls: { frontend: { default: { validation: { caCertificateRefs: [{ kind: ConfigMap, name: cert }] } } } }
-  listeners:
-    - { name: db, port: 7001, protocol: TLS, hostname: db.test, tls: { certificateRefs: [{ name: cert }] } }
-    - { name: mail, port: 7001, protocol: TLS, hostname: mail.test, tls: { certificateRefs: [{ name: cert }] } }
-    - { name: plain, port: 7002, protocol: TCP }
-    - { name: empty, port: 7003, protocol: TCP }
-    - { name: open, port: 7004, protocol: TCP }`,
+  mutualGateway(`- { name: db, port: 7001, protocol: TLS, hostname: db.test, tls: { certificateRefs: [{ name: cert }] } }
+- { name: mail, port: 7001, protocol: TLS, hostname: mail.test, tls: { certificateRefs: [{ name: cert }] } }
+- { name: plain, port: 7002, protocol: TCP }
+- { name: empty, port: 7003, protocol: TCP }
+- { name: open, port: 7004, protocol: TCP }`),
   ...["db", "mail", "plain", "open"].flatMap((name) => [named(name), tcpRoute(name)]),
-  policy("db", `rules: [${rules}, { from: [{ source: { namespaces: [ops] } }], to: [{ operation: { methods: [GET] } }] }]`),
-  policy("mail", "action: DENY, rules: [{ from: [{ source: { namespaces: [dev] } }], to: [{ operation: { methods: [POST] } }] }]"),
-  policy("plain", "rules: [{ from: [{ source: { ipBlocks: [127.0.0.0/8], notRemoteIpBlocks: [10.9.0.0/16] } }] }]"),
+  policyOn("db", `rules: [${rules}, { from: [{ source: { namespaces: [ops] } }], to: [{ operation: { methods: [GET] } }] }]`),
+  policyOn("mail", "action: DENY, rules: [{ from: [{ source: { namespaces: [dev] } }], to: [{ operation: { methods: [POST] } }] }]"),
+  policyOn("plain", "rules: [{ from: [{ source: { ipBlocks: [127.0.0.0/8], notRemoteIpBlocks: [10.9.0.0/16] } }] }]"),
 );
 /** A rule that names one workload. */
 export const APP = "{ from: [{ source: { principals: [cluster.local/ns/prod/sa/app] } }] }";

@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { pack } from "../../../harness/bundle/pack.ts";
 import { loadPolicies } from "../../../harness/compose/index.ts";
 import { SelvedgeError } from "../../../harness/errors.ts";
+import { tcpRoute } from "../../support/resources.ts";
 import { authorization, backend, doc, folder, gateway, ref, route } from "../compose/support.ts";
 import { authz, DAY, Node, NOW, signed, trust } from "./support.ts";
 
@@ -10,16 +11,10 @@ import { authz, DAY, Node, NOW, signed, trust } from "./support.ts";
 beforeAll(authz, 300_000);
 
 const TWO = gateway("listeners:\n  - { name: http, port: 8080, protocol: HTTP }\n  - { name: db, port: 5432, protocol: TCP }\n  - { name: open, port: 5433, protocol: TCP }");
-const tcpRoute = (listener: string, name: string): string => `
-apiVersion: gateway.networking.k8s.io/v1alpha2
-kind: TCPRoute
-metadata: { name: ${listener}, namespace: prod }
-spec: { parentRefs: [{ name: gw, sectionName: ${listener} }], rules: [{ backendRefs: [${ref(name)}] }] }
-`;
 const redirect = route("- filters: [{ type: RequestRedirect, requestRedirect: { hostname: elsewhere.test } }]\n  matches: [{ path: { type: PathPrefix, value: /old } }]", "old", "parentRefs: [{ name: gw, sectionName: http }]").replace("  parentRefs: [{ name: gw }]\n", "");
 const NODE = doc(
   TWO, backend("web", "app: web"), backend("db", "app: db"), backend("free", "app: free"), backend("idle", "app: idle"),
-  route(`- backendRefs: [${ref("web")}]`, "web", "parentRefs: [{ name: gw, sectionName: http }]").replace("  parentRefs: [{ name: gw }]\n", ""), redirect, tcpRoute("db", "db"), tcpRoute("open", "free"),
+  route(`- backendRefs: [${ref("web")}]`, "web", "parentRefs: [{ name: gw, sectionName: http }]").replace("  parentRefs: [{ name: gw }]\n", ""), redirect, tcpRoute("db"), tcpRoute("open", ["free"]),
 );
 const selector = (app: string): string => `selector: { matchLabels: { app: ${app} } }`;
 const target = (kind: string, name: string, group = "gateway.networking.k8s.io"): string => `targetRefs: [{ group: ${group}, kind: ${kind}, name: ${name} }]`;

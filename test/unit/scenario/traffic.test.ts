@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { Driver } from "../../../harness/scenario/driver.ts";
 import type { TrafficModel, UpstreamModel } from "../../../harness/scenario/model.ts";
 import { checkUpstreamPorts, startUpstreams, type RunningUpstreams } from "../../../harness/scenario/upstreams.ts";
+import { freePort, NOBODYS_PORT } from "../../support/ports.ts";
 import { findingsOf } from "./support.ts";
 
 const servers: Server[] = [];
@@ -21,13 +22,6 @@ async function listen(server: Server): Promise<number> {
   server.listen(0, "127.0.0.1");
   await new Promise((resolve) => server.once("listening", resolve));
   return (server.address() as AddressInfo).port;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  const port = await listen(server);
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 async function upstream(changes: Partial<UpstreamModel> = {}): Promise<number> {
@@ -99,7 +93,7 @@ describe("traffic", () => {
     expect((await send(denying, traffic())).outcomes).toEqual({ allow: 0, deny: 6, refuse: 0, fail: 0 });
     const lost = await send(missing, traffic());
     expect([lost.outcomes.fail, [...lost.failures]]).toEqual([6, [["status 404", 6]]]);
-    const dead = await send(await freePort(), traffic({ count: 2 }));
+    const dead = await send(NOBODYS_PORT, traffic({ count: 2 }));
     expect([dead.outcomes, [...dead.failures]]).toEqual([{ allow: 0, deny: 0, refuse: 0, fail: 2 }, [["ECONNREFUSED", 2]]]);
   });
 
@@ -127,7 +121,7 @@ describe("traffic", () => {
   });
 
   it("gives up on a node that answers nothing", async () => {
-    const result = await send(await freePort(), traffic({ count: 10_000, concurrency: 1 }), 50);
+    const result = await send(NOBODYS_PORT, traffic({ count: 10_000, concurrency: 1 }), 50);
     expect(result).toMatchObject({ sent: 50, outcomes: { fail: 50 } });
   });
 

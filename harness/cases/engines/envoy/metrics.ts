@@ -13,6 +13,8 @@ const OPENED = `listener.${TCP_LISTENERS}.downstream_cx_total`;
 const CLOSED = `listener.${TCP_LISTENERS}.downstream_cx_destroy`;
 /** Those that Envoy made to their upstream. */
 const CONNECTED = `cluster.${TCP_CLUSTER}.upstream_cx_total`;
+/** Listeners that were taken away, and whose plugins may still tick. */
+const DRAINING = "listener_manager.total_listeners_draining";
 const PREFIX = "wasmcustom.";
 
 interface Bucket {
@@ -30,20 +32,23 @@ export interface Snapshot {
   open: number;
   /** How many connections Envoy made to their upstream since it started. */
   connected: number;
+  /** Listeners on their way out. */
+  draining: number;
   scalars: Map<string, number>;
   histograms: Map<string, Bucket[]>;
 }
 
 export async function snapshot(admin: AdminClient): Promise<Snapshot> {
-  const { status, body } = await admin.get(`/stats?format=json&histogram_buckets=detailed&filter=${encodeURIComponent(`^(${PREFIX.replace(".", "\\.")}|(${[TIMES, ACTIVE, OPENED, CLOSED, CONNECTED].join("|").replaceAll(".", "\\.")})$)`)}`);
+  const { status, body } = await admin.get(`/stats?format=json&histogram_buckets=detailed&filter=${encodeURIComponent(`^(${PREFIX.replace(".", "\\.")}|(${[TIMES, ACTIVE, OPENED, CLOSED, CONNECTED, DRAINING].join("|").replaceAll(".", "\\.")})$)`)}`);
   if (status !== 200) fail("envoy-admin", `Envoy's admin interface answered ${status} when asked for metrics`, { found: body.slice(0, 200) });
   type Entry = { name?: string; value?: number; histograms?: { details?: { name: string; totals?: Bucket[] }[] } };
-  const seen: Snapshot = { marks: 0, active: 0, open: 0, connected: 0, scalars: new Map(), histograms: new Map() };
+  const seen: Snapshot = { marks: 0, active: 0, open: 0, connected: 0, draining: 0, scalars: new Map(), histograms: new Map() };
   for (const { name, value, histograms } of (JSON.parse(body) as { stats: Entry[] }).stats) {
     if (name === ACTIVE) seen.active = value ?? 0;
     else if (name === OPENED) seen.open += value ?? 0;
     else if (name === CLOSED) seen.open -= value ?? 0;
     else if (name === CONNECTED) seen.connected = value ?? 0;
+    else if (name === DRAINING) seen.draining = value ?? 0;
     else if (name !== undefined && value !== undefined) seen.scalars.set(name.slice(PREFIX.length), value);
     for (const { name: full, totals = [] } of histograms?.details ?? []) {
       if (full === TIMES) seen.marks = totals.reduce((sum, { count }) => sum + count, 0);
@@ -66,3 +71,6 @@ export function changes(before: Snapshot, after: Snapshot): MetricChange[] {
   });
   return [...scalars, ...histograms];
 }
+
+/** Not of another case's plugin, which may tick meanwhile: of this one, or of one that doesn't name itself. */
+export const isOf = ({ name }: MetricChange, plugin: string): boolean => (name.match(/\bcase-\d+\b/g) ?? []).every((each) => each === plugin);

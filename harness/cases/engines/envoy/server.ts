@@ -15,7 +15,10 @@ export interface Received {
   trailers: HeaderPairs;
 }
 
-/** Chooses the answer to a whole request: "silent" is none, ever; undefined breaks the connection. */
+/**
+ * Chooses the answer to a whole request: "silent" is none, ever; undefined breaks the connection. One that Node refuses to send breaks it
+ * too: a request that was given up may arrive when the case that it is of is over, and the answer is one for another protocol.
+ */
 export type Answerer = (request: Received) => AnswerPlan | "silent" | undefined;
 
 export class Server {
@@ -79,7 +82,7 @@ export class Server {
 
 function http1Server(answerer: Answerer): NetServer {
   // Whatever Envoy lets through.
-  const server = createServer({ maxHeaderSize: 128 * 1024 }, (request, response) => void serve(request, response, answerer));
+  const server = createServer({ maxHeaderSize: 128 * 1024 }, (request, response) => void serve(request, response, answerer).catch(() => request.socket.destroy()));
   // Envoy keeps connections; the server must not be the first to close one.
   server.keepAliveTimeout = 0;
   return server;
@@ -93,6 +96,7 @@ async function serve(request: IncomingMessage, response: ServerResponse, answere
   if (plan !== undefined && plan.delayMs > 0) await sleep(plan.delayMs);
   if (plan === undefined || plan.reset) return void request.socket.destroy();
   response.sendDate = false;
+  response.removeHeader("connection"); // Node would say keep-alive, and a filter would see it
   const head = request.method === "HEAD";
   response.writeHead(plan.status, plan.headers.flat());
   if (!head && plan.body.length > 0) response.flushHeaders();
@@ -106,7 +110,7 @@ function http2Server(answerer: Answerer): NetServer {
   server.on("session", (session) => session.on("error", () => {}));
   server.on("stream", (stream, _parsed, _flags, ...rest: unknown[]) => {
     stream.on("error", () => {});
-    void serveHttp2(stream, pairsOf((rest[0] as string[] | undefined) ?? []), answerer);
+    void serveHttp2(stream, pairsOf((rest[0] as string[] | undefined) ?? []), answerer).catch(() => stream.destroy());
   });
   return server as unknown as NetServer;
 }

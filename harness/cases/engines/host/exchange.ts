@@ -4,6 +4,7 @@ import { PEER_KEY } from "../../../compose/emit/listener.ts";
 import { isBytes, type AnswerPlan, type Chunk, type HeaderPairs } from "../../messages.ts";
 import type { CasePlan, Exchange, RequestPlan, UpstreamPlan } from "../../plan.ts";
 import { ARM_STATE, CLUSTERS, DIRECT_KEY, SUBJECT } from "../common.ts";
+import { framed, type Sent } from "./framing.ts";
 import { proxied, type OwnAnswer } from "./proxy.ts";
 
 /** How long an exchange may wait, in clock time. */
@@ -18,6 +19,7 @@ export async function exchange(plan: CasePlan, request: RequestPlan, upstream: U
   if (own) answerItself(stream, filter, headers, own);
   else {
     stream.onUpstreamRequest = () => {
+      if (!asked(stream, upstream).complete) return; // it waits for the rest for ever
       stream.info.upstreamSentNs = clock.monotonicNs();
       clock.after(upstream.delayMs, () => answer(stream, filter, clock, upstream, request.method === "HEAD"));
     };
@@ -30,7 +32,7 @@ export async function exchange(plan: CasePlan, request: RequestPlan, upstream: U
     if (next === undefined || clock.nowMs() + next > limit) break;
     clock.advance(next);
   }
-  const done = exchangeOf(request, stream);
+  const done = exchangeOf(request, upstream, stream);
   // What Envoy answers itself takes no route.
   return { exchange: own ? { ...done, route: undefined } : done, elapsedMs: clock.nowMs() - started };
 }
@@ -110,20 +112,38 @@ function streamOptions(plan: CasePlan, { tls, sni, peer, source, direct, destina
   };
 }
 
-function exchangeOf(request: RequestPlan, stream: Stream): Exchange {
-  const { upstream, downstream, localReply } = stream.http;
-  const regular = (map: HeaderMap | undefined): HeaderPairs => (map?.toList() ?? []).filter(([name]) => !name.startsWith(":"));
+const regular = (map: HeaderMap | undefined): HeaderPairs => (map?.toList() ?? []).filter(([name]) => !name.startsWith(":"));
+
+function sent({ headers, body, trailers, headersOnly, complete }: Stream["http"]["upstream"]): Sent {
+  return { headers: regular(headers), body: body.bytes(), trailers: regular(trailers), headersOnly, complete };
+}
+
+/** The request as its upstream reads it. */
+function asked({ http: { upstream } }: Stream, { protocol }: UpstreamPlan): Sent {
+  return protocol === "http2" ? sent(upstream) : framed(sent(upstream), { method: upstream.headers?.get(":method") ?? "" });
+}
+
+/** The answer as the client reads it. */
+function answered({ http: { downstream } }: Stream, { protocol, method }: RequestPlan): Sent & { status: number | undefined } {
   const status = downstream.headers?.get(":status");
+  if (status === undefined) return { ...sent(downstream), status };
+  return { ...(protocol === "http2" ? sent(downstream) : framed(sent(downstream), { method, status: Number(status) })), status: Number(status) };
+}
+
+function exchangeOf(request: RequestPlan, plan: UpstreamPlan, stream: Stream): Exchange {
+  const { upstream, localReply } = stream.http;
   const pseudo = (name: string): string => upstream.headers?.get(name) ?? "";
+  const { status, headers, body, trailers, complete } = answered(stream, request);
+  const seen = asked(stream, plan);
   return {
-    status: status === undefined ? undefined : Number(status),
-    headers: regular(downstream.headers),
-    body: downstream.body.bytes(),
-    trailers: regular(downstream.trailers),
-    complete: downstream.complete,
+    status,
+    headers,
+    body,
+    trailers,
+    complete,
     details: localReply?.details,
     route: request.route === null ? undefined : stream.http.route()?.name,
     // The upstream knows a request once it is whole.
-    upstream: upstream.complete ? { method: pseudo(":method"), path: pseudo(":path"), headers: regular(upstream.headers), body: upstream.body.bytes(), trailers: regular(upstream.trailers) } : undefined,
+    upstream: seen.complete ? { method: pseudo(":method"), path: pseudo(":path"), headers: seen.headers, body: seen.body, trailers: seen.trailers } : undefined,
   };
 }

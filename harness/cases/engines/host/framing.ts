@@ -1,0 +1,37 @@
+/** What HTTP/1 makes of a message on the wire: Envoy's codec frames it by the headers that the filters left, right or wrong. Pure. */
+import type { HeaderPairs } from "../../messages.ts";
+
+/** A message as it left the filters. */
+export interface Sent {
+  headers: HeaderPairs;
+  body: Uint8Array;
+  trailers: HeaderPairs;
+  /** It ended with its headers. */
+  headersOnly: boolean;
+  complete: boolean;
+}
+
+/** What it is to whom it goes. */
+export interface About {
+  method: string;
+  /** Of a response; undefined: it is a request. */
+  status?: number;
+}
+
+/** Methods whose requests say nothing of a body that they don't have. */
+const BODILESS = new Set(["GET", "HEAD", "DELETE", "TRACE", "CONNECT"]);
+
+/** The same as the other end reads it: its length said, what is beyond that length cut off, trailers only behind chunks. */
+export function framed(sent: Sent, { method, status }: About): Sent {
+  const headers = sent.headers.filter(([name]) => name !== "transfer-encoding");
+  const length = headers.find(([name]) => name === "content-length")?.[1];
+  const never = status === undefined ? false : status < 200 || status === 204 || status === 304 || method === "HEAD";
+  if (length !== undefined) {
+    if (never || !/^\d+$/.test(length)) return { ...sent, headers };
+    const said = Number(length);
+    return { ...sent, headers, body: sent.body.subarray(0, said), trailers: [], complete: sent.complete && sent.body.length >= said };
+  }
+  if (status !== undefined && (status < 200 || status === 204 || status === 304)) return { ...sent, headers };
+  if (sent.headersOnly) return { ...sent, headers: (status === undefined && BODILESS.has(method)) || method === "HEAD" ? headers : [...headers, ["content-length", "0"]] };
+  return { ...sent, headers: [...headers, ["transfer-encoding", "chunked"]] };
+}
