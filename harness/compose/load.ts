@@ -228,7 +228,7 @@ function identify(
   const close = nearest(kind, names);
   report.error("unknown-kind", source, ["kind"], `Selvedge doesn't know the kind \`${kind}\` (${version})`, {
     expected: `one of ${[...new Set(names)].join(", ")}`,
-    fix: kind.endsWith("List") ? "write its items as documents of their own, with --- between them" : close ? `did you mean \`${close}\`?` : "move it out of this folder: every document here is applied or refused",
+    fix: kind.endsWith("List") ? "write its items as documents of their own, with --- between them" : Object.hasOwn(SAID_BY, kind) ? `${SAID_BY[kind]!} says it here` : close ? `did you mean \`${close}\`?` : "move it out of this folder: every document here is applied or refused",
   });
   return undefined;
 }
@@ -249,6 +249,15 @@ function refuseDuplicates(resources: Resource[], report: Report): void {
     });
   }
 }
+
+/** Kinds of Istio and Kubernetes that people have beside their policies → what takes their place on a node. */
+const SAID_BY: Record<string, string> = {
+  PeerAuthentication: "the Gateway's spec.tls.frontend.default.validation, which asks for client certificates,",
+  VirtualService: "an HTTPRoute",
+  DestinationRule: "a Backend, with a BackendTLSPolicy for TLS to it,",
+  ServiceEntry: "a Backend",
+  Service: "a Backend",
+};
 
 const HALF_A_CHARACTER = /\p{Surrogate}/u;
 

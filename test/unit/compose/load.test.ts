@@ -63,6 +63,10 @@ describe("reading a folder", () => {
     expect(load(`apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: x\n  annotations:\n    ${annotation}\n`).findings.map(({ code }) => code)).toEqual(codes);
   });
 
+  it("names what says the same here as a kind of Istio's", () => {
+    expect(load("apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: { name: x }\n").findings).toMatchObject([{ code: "unknown-kind", fix: expect.stringContaining("spec.tls.frontend") as never }]);
+  });
+
   it("refuses a file that isn't UTF-8: a character that got lost would match no request", () => {
     const dir = folder({ "p.yaml": "" });
     writeFileSync(join(dir, "p.yaml"), Buffer.from(SIMPLE.replace("name: gw", "name: g\xfc"), "latin1"));
