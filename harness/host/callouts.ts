@@ -14,6 +14,7 @@ const CALL_ID_STEP = 4;
 const LOCAL_ANSWERS = {
   timeout: { status: 504, body: "upstream request timeout" },
   connectionFailure: { status: 503, body: "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure" },
+  connectionTermination: { status: 503, body: "upstream connect error or disconnect/reset before headers. reset reason: connection termination" },
 } as const;
 
 /** HTTP callouts and DNS look-ups. They belong to the root context, and answer after the callback has returned. */

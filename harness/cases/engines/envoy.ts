@@ -9,7 +9,7 @@ import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { lastTrap } from "../../build/backtrace.ts";
 import { Symbolizer } from "../../build/symbolize.ts";
-import { fail } from "../../errors.ts";
+import { fail, SelvedgeError } from "../../errors.ts";
 import { startEnvoy, type RunningEnvoy } from "../../envoy/index.ts";
 import { temporaryDirectory, type TemporaryDirectory } from "../../tempdir.ts";
 import type { Engine, Satisfied } from "../engine.ts";
@@ -23,7 +23,7 @@ import { CLUSTERS, TCP_CLUSTER } from "./common.ts";
 import { Callouts } from "./envoy/callouts.ts";
 import { converse, TcpUpstream } from "./envoy/connection.ts";
 import { bootstrap, discovery, doorsOf, doorOf, listenerName, MARK, pluginName, type Files } from "./envoy/config.ts";
-import { linesOf, refusal, refusalLines } from "./envoy/log.ts";
+import { lastWords, linesOf, refusal, refusalLines } from "./envoy/log.ts";
 import { changes, isOf, snapshot, type Snapshot } from "./envoy/metrics.ts";
 import { Upstream } from "./envoy/upstream.ts";
 
@@ -35,6 +35,9 @@ const BUSY_MS = 30_000;
 
 /** How long what is expected may lag behind that: what a filter does by itself, and lines of its log. */
 const LAG_MS = 3_000;
+
+/** After an error, until it is known whether Envoy has ended. */
+const EXIT_MS = 200;
 
 /** Cases that one Envoy has at a time: each takes two VMs, which is some 3 MB. */
 const CASES_AT_ONCE = 128;
@@ -76,6 +79,7 @@ class EnvoyEngine implements Engine {
   #before!: Snapshot;
   #accessLog!: LineReader;
   #logAt = 0;
+  #ended = false;
   /** Marks that were made in this Envoy. */
   #marks = 0;
   /** Connections that its upstream had before this Envoy. */
@@ -117,6 +121,8 @@ class EnvoyEngine implements Engine {
       readyTimeoutMs: 120_000,
     });
     this.#envoy = envoy;
+    this.#ended = false;
+    void envoy.exited.then(() => (this.#ended ||= this.#envoy === envoy));
     this.#part = part;
     this.#ports = new Map((await envoy.admin.listeners()).map(({ name, port }) => [name, port]));
     this.#accessLog = new LineReader(files.accessLog);
@@ -142,7 +148,18 @@ class EnvoyEngine implements Engine {
   async run(plan: CasePlan, satisfied: Satisfied): Promise<CaseObservation> {
     const running = this.#envoy ?? fail("engine-not-ready", "this engine wasn't prepared");
     const part = Math.max(0, Math.floor(this.#cases.indexOf(plan) / CASES_AT_ONCE));
-    const envoy = part === this.#part ? running : await this.#start(part);
+    const envoy = part === this.#part && !this.#ended ? running : await this.#start(part);
+    try {
+      return await Promise.race([this.#runCase(plan, envoy, satisfied), envoy.exited.then(() => Promise.reject(new Error("Envoy is gone")))]);
+    } catch (error) {
+      await Promise.race([envoy.exited, sleep(EXIT_MS)]);
+      if (!this.#ended) throw error;
+      const message = "Envoy itself ended in this case: there are things that a module may do and it doesn't survive, such as a local reply from `proxy_on_log`";
+      throw new SelvedgeError({ code: "envoy-ended", severity: "error", message, where: plan.where, found: lastWords(envoy.log()) }, { cause: error });
+    }
+  }
+
+  async #runCase(plan: CasePlan, envoy: RunningEnvoy, satisfied: Satisfied): Promise<CaseObservation> {
     const name = pluginName(plan);
     const given = new Set<CallAnswerSpec>();
     if (comesAndGoes(plan)) {
@@ -168,6 +185,7 @@ class EnvoyEngine implements Engine {
 
   /** Waits until this case is gone, ticks and all: what it does by itself would be taken for the next one's. */
   async #shut(plan: CasePlan, envoy: RunningEnvoy): Promise<void> {
+    if (this.#ended || this.#envoy !== envoy) return;
     await this.#discover(this.#resident);
     for (const deadline = Date.now() + OPEN_MS; Date.now() < deadline; await sleep(5)) {
       const left = (await envoy.admin.listeners()).some(({ name }) => name.startsWith(`${pluginName(plan)}/`));
@@ -185,7 +203,7 @@ class EnvoyEngine implements Engine {
     await this.#discover([...this.#resident, { ...plan, module: resolve(plan.module) }]);
     for (const deadline = Date.now() + OPEN_MS; Date.now() < deadline; await sleep(5)) {
       // While Envoy compiles a large module it answers nobody.
-      const open = new Map((await envoy.admin.listeners().catch(() => [])).map((each) => [each.name, each.port]));
+      const open = new Map((await envoy.admin.listeners().catch((error: unknown) => (this.#ended ? Promise.reject(error as Error) : []))).map((each) => [each.name, each.port]));
       if (wanted.every((each) => open.has(each))) {
         for (const each of wanted) this.#ports.set(each, open.get(each)!);
         return;

@@ -33,3 +33,9 @@ export function refusalLines(log: string, plugin: string): string[] {
   const start = lines.slice(0, Math.max(0, end)).findLastIndex((line) => line.endsWith(" failed to load") || line.includes("lds: listener"));
   return lines.slice(start + 1, Math.max(0, end));
 }
+
+/** Why it ended by itself, as far as it says so. */
+export function lastWords(log: string): string {
+  const lines = log.trimEnd().split("\n");
+  return (lines.findLast((line) => / Caught |assert failure|panic/.test(line)) ?? lines.at(-1) ?? "").replace(/^(\[[^\]]*\])+ */, "") || "nothing in its log";
+}
