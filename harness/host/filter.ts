@@ -134,6 +134,8 @@ function makeFilter(code: Uint8Array, file: string | undefined, options: FilterO
 export class Filter {
   /** @internal */
   readonly pluginConfig: PluginConfig;
+  /** @internal */
+  closed = false;
   readonly host: Host<Clock>;
   readonly metrics: MetricsView;
 
@@ -194,6 +196,7 @@ export class Filter {
   /** A new TCP connection, with this filter as a network filter. */
   tcp(options: TcpInit = {}, worker = 0): TcpConnection {
     if (this.status.state === "rejected") this.requireRunning();
+    requireOpen(this);
     return new TcpConnection(this, options, worker);
   }
 
@@ -248,8 +251,14 @@ export class Filter {
 
   /** Ends the plugin: on_done and on_delete of its root contexts. */
   close(): void {
+    this.closed = true;
     this.pluginConfig.unload();
   }
+}
+
+/** Traffic would pass a filter that isn't there any more. */
+function requireOpen({ closed, name }: Filter): void {
+  if (closed) fail("host-filter-closed", `${name} has been closed: nothing would look at this traffic`, { fix: "load the filter again, or close it later" });
 }
 
 /** A stream through several filters of one host, in the order of Envoy's `http_filters`. */
@@ -257,6 +266,7 @@ export function streamThrough(filters: readonly Filter[], options: StreamOptions
   const first = filters[0] ?? fail("host-no-filter", "a stream needs at least one filter");
   for (const filter of filters) {
     if (filter.host !== first.host) fail("host-two-hosts", "filters of one stream must be loaded on the same host", { fix: "pass the same `host` to every loadFilter" });
+    requireOpen(filter);
     const { state, reason } = filter.status;
     if (state === "rejected") fail("host-config-rejected", `${filter.name} did not accept its configuration, so no traffic can reach it: ${reason}`);
   }

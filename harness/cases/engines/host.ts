@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { Symbolizer, type Symbols } from "../../build/symbolize.ts";
 import type { Counted, Coverage } from "../../coverage/index.ts";
-import { DEFAULT_EPOCH_MS, FakeClock, loadFilter, type Filter, type FilterOptions } from "../../host/index.ts";
+import { DEFAULT_EPOCH_MS, FakeClock, loadFilter, type Filter, type FilterOptions, type LogEntry } from "../../host/index.ts";
 import { WasmModule } from "../../host/module.ts";
 import type { Engine } from "../engine.ts";
 import { planConnection, planRequest, type CaseObservation, type CasePlan, type ConnectionSeen, type Exchange, type MetricChange, type StepObservation, type StepPlan } from "../plan.ts";
@@ -70,7 +70,13 @@ async function runCase(plan: CasePlan, module: WasmModule, onInstance?: FilterOp
   }
   const trap = trapOf(filter);
   filter.close();
-  return { ...trap, steps };
+  return { ...trap, ...remarksOf(filter), steps };
+}
+
+function remarksOf(filter: Filter): Pick<CaseObservation, "remarks" | "crash"> {
+  const own = (level: LogEntry["level"]): string[] => filter.logs.filter((entry) => entry.from === "host" && entry.level === level).map(({ message }) => message);
+  const crash = own("critical")[0];
+  return { remarks: [...new Set(own("warn"))], ...(crash !== undefined && { crash }) };
 }
 
 function trapOf(filter: Filter): Pick<CaseObservation, "trap"> {
