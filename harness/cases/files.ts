@@ -12,7 +12,9 @@ import { isSnapshotFile } from "./snapshot-file.ts";
  */
 export function findCaseFiles(paths: readonly string[]): string[] {
   const wanted = paths.length ? paths : ["filters"];
-  return [...new Set(wanted.flatMap((path) => filesAt(path)))];
+  const files = [...new Set(wanted.flatMap((path) => filesAt(path)))];
+  const cases = files.filter((file) => !isSnapshotFile(file)); // a shell's cases/*.yaml names the snapshots too
+  return cases.length > 0 ? cases : files;
 }
 
 function filesAt(path: string): string[] {

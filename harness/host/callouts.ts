@@ -15,6 +15,7 @@ const CALL_ID_STEP = 4;
 const LOCAL_ANSWERS = {
   timeout: { status: 504, body: "upstream request timeout" },
   connectionFailure: { status: 503, body: "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure" },
+  connectionTermination: { status: 503, body: "upstream connect error or disconnect/reset before headers. reset reason: connection termination" },
 } as const;
 
 /** HTTP callouts and DNS look-ups. They belong to the root context, and answer after the callback has returned. */
@@ -55,7 +56,8 @@ export function calloutCalls(vm: Vm): HostCalls {
       };
       vm.host.recordCall(call);
       const problem = requestProblem(headerMap);
-      dispatch(root, token, call, problem === undefined ? vm.host.callAnswer(upstream, call) : { status: 503, headers: ownHeaders(problem), body: problem });
+      if (problem === undefined) dispatch(root, token, call, vm.host.callAnswer(upstream, call));
+      else root.httpCalls.set(token, vm.host.clock.after(0, () => deliverOwn(root, token, { status: 503, body: problem })));
       vm.memory.setU32(tokenOut, token);
       return Status.Ok;
     },
@@ -73,15 +75,13 @@ export function calloutCalls(vm: Vm): HostCalls {
   };
 }
 
-const ownHeaders = (body: string): [string, string][] => [["content-length", String(body.length)], ["content-type", "text/plain"]];
-
 /** Starts a callout: its answer comes by the host's clock, at the latest when the time-out ends. */
 function dispatch(root: RootContext, token: number, call: HttpCall, answer: HttpAnswer | Promise<HttpAnswer>): void {
   const { clock } = root.vm.host;
   root.httpCalls.set(token, undefined);
   if (answer instanceof Promise) {
     const host = root.vm.host;
-    if (call.timeoutMs > 0) root.httpCalls.set(token, clock.after(call.timeoutMs, () => deliver(root, token, "timeout")));
+    if (call.timeoutMs > 0) root.httpCalls.set(token, clock.after(call.timeoutMs, () => deliver(root, token, call, "timeout")));
     host.waitFor(answer.then((given) => settle(root, token, { ...call, timeoutMs: 0 }, given)));
   } else settle(root, token, call, answer);
 }
@@ -93,34 +93,36 @@ function settle(root: RootContext, token: number, call: HttpCall, answer: HttpAn
   const delay = typeof answer === "string" ? 0 : (answer.delayMs ?? 0);
   const timesOut = answer === "timeout" || (call.timeoutMs > 0 && delay > call.timeoutMs);
   if (timesOut) {
-    if (call.timeoutMs > 0) root.httpCalls.set(token, clock.after(call.timeoutMs, () => deliver(root, token, "timeout")));
+    if (call.timeoutMs > 0) root.httpCalls.set(token, clock.after(call.timeoutMs, () => deliver(root, token, call, "timeout")));
   } else {
-    const head = call.headers.some(([name, value]) => name === ":method" && value === "HEAD");
-    root.httpCalls.set(token, clock.after(delay, () => deliver(root, token, answer, head)));
+    root.httpCalls.set(token, clock.after(delay, () => deliver(root, token, call, answer)));
   }
 }
 
-function deliver(root: RootContext, token: number, answer: HttpAnswer, head = false): void {
+function deliver(root: RootContext, token: number, { timeMs, headers: asked }: HttpCall, answer: HttpAnswer): void {
   const failure = typeof answer === "string" ? answer : "fail" in answer ? answer.fail : undefined;
   if (failure === "reset") {
     root.failHttp(token, Status.BrokenConnection, "reset");
     return;
   }
   const local = failure === undefined ? undefined : LOCAL_ANSWERS[failure];
-  if (local !== undefined) {
-    const headers = HeaderMap.fromPairs([[":status", String(local.status)], ...ownHeaders(local.body)], "response");
-    root.deliverHttp(token, { headers, trailers: undefined, body: new FixedBuffer(toBytes(local.body)) });
-    return;
-  }
+  if (local !== undefined) return deliverOwn(root, token, local);
   const given = answer as Exclude<HttpAnswer, string | { fail: unknown }>;
   const headers = HeaderMap.fromPairs([[":status", String(given.status ?? 200)]], "response");
   const rest = HeaderMap.from(given.headers);
   for (let i = 0; i < rest.entries.length; i += 2) headers.add(rest.entries[i]!, rest.entries[i + 1]!);
+  headers.assign("x-envoy-upstream-service-time", String(Math.max(0, Number(root.vm.host.clock.wallNs() / 1_000_000n) - timeMs)));
   root.deliverHttp(token, {
     headers,
     trailers: given.trailers === undefined ? undefined : HeaderMap.from(given.trailers, "responseTrailers"),
-    body: new FixedBuffer(toBytes(head ? "" : (given.body ?? ""))),
+    body: new FixedBuffer(toBytes(asked.some(([name, value]) => name === ":method" && value === "HEAD") ? "" : (given.body ?? ""))),
   });
+}
+
+/** An answer that Envoy makes itself. */
+function deliverOwn(root: RootContext, token: number, { status, body }: { status: number; body: string }): void {
+  const headers = HeaderMap.fromPairs([[":status", String(status)], ["content-length", String(body.length)], ["content-type", "text/plain"]], "response");
+  root.deliverHttp(token, { headers, trailers: undefined, body: new FixedBuffer(toBytes(body)) });
 }
 
 function encodeDns(answers: readonly DnsAnswer[]): Uint8Array {

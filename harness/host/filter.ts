@@ -1,14 +1,13 @@
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
-import type { Symbols } from "../build/symbolize.ts";
 import { fail, SelvedgeError, type Finding } from "../errors.ts";
 import { EMPTY_BYTES, toBytes, toText } from "./bytes.ts";
 import type { Fault } from "./faults.ts";
 import { loadCelFor } from "./foreign.ts";
 import { runExchange, type ExchangeOptions, type ExchangeOutcome, type ExchangeRequest } from "./exchange.ts";
 import { Host, type HostOptions } from "./host.ts";
-import { WasmModule, type CompiledModules } from "./module.ts";
+import { WasmModule } from "./module.ts";
 import { Plugin, type ListenerInfo } from "./plugin.ts";
 import { PluginConfig, type Rejection } from "./plugin-config.ts";
 import type { Json } from "./proto.ts";
@@ -47,10 +46,8 @@ export interface FilterOptions extends Omit<HostOptions<Clock>, "clock"> {
   memoryLimitBytes?: number;
   /** Listener direction and metadata for properties. */
   listener?: Partial<ListenerInfo>;
-  /** Where traps are looked up; unless given, in the source map next to the module's file, where it is one. @internal */
-  symbols?: Symbols;
-  /** Modules that were compiled before, of the same bytes and options. @internal */
-  compiled?: CompiledModules;
+  /** The module, checked and compiled before, for those who load the same one many times. @internal */
+  compiled?: WasmModule;
   /** The proxy to load into; a new one with the other options unless given. */
   host?: Host<Clock>;
   clock?: Clock;
@@ -111,7 +108,7 @@ function unreadable(file: string, error: NodeJS.ErrnoException): never {
 function makeFilter(code: Uint8Array, file: string | undefined, options: FilterOptions): Filter {
   const name = options.name ?? (file === undefined ? "filter" : basename(file).replace(/\.wasm$/, ""));
   const host: Host<Clock> = options.host ?? new Host<Clock>(options as HostOptions<Clock>);
-  const module = (options.compiled ?? WasmModule).load(code, { file, name: file === undefined ? name : undefined, maxMemoryPages: pagesOf(options.memoryLimitBytes), stoppable: host.timeLimitMs > 0, symbols: options.symbols });
+  const module = options.compiled ?? WasmModule.load(code, { file, name: file === undefined ? name : undefined, maxMemoryPages: pagesOf(options.memoryLimitBytes), stoppable: host.timeLimitMs > 0 });
   const plugin = new Plugin({
     name,
     rootId: options.rootId ?? "",

@@ -127,18 +127,6 @@ export class WasmModule {
   }
 }
 
-/** Compiled modules of somebody who loads the same bytes again and again: most of the time that loading takes. */
-export class CompiledModules {
-  private readonly modules = new Map<Uint8Array, WasmModule>();
-
-  /** @param code must not change afterwards; options that differ from the first ones for these bytes are overlooked */
-  load(...[code, options]: Parameters<typeof WasmModule.load>): WasmModule {
-    let module = this.modules.get(code);
-    if (module === undefined) this.modules.set(code, (module = WasmModule.load(code, options)));
-    return module;
-  }
-}
-
 /** Reads module and map only when something has trapped. */
 function symbolsOf(code: Uint8Array, file: string): Symbols {
   let symbolizer: Symbolizer | undefined;

@@ -140,6 +140,9 @@ export interface UpstreamInfo {
   locality?: { region?: string; zone?: string; subZone?: string };
 }
 
+/** Where there is no real one. */
+export const DEFAULT_UPSTREAM: UpstreamInfo = { address: "127.0.0.1", port: 8080, localAddress: "127.0.0.1:51000" };
+
 /** What Envoy knows of one stream; properties read from here. */
 export class StreamInfo {
   readonly connection: Connection;

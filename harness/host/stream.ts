@@ -5,7 +5,7 @@ import { DEFAULT_BUFFER_LIMIT, HttpStream } from "./http-stream.ts";
 import type { LocalReply } from "./local-reply.ts";
 import type { Fit } from "./message.ts";
 import type { Json } from "./proto.ts";
-import { Connection, FilterState, StreamInfo, type ConnectionInit, type FilterStateInit, type Route, type UpstreamInfo } from "./stream-info.ts";
+import { Connection, DEFAULT_UPSTREAM, FilterState, StreamInfo, type ConnectionInit, type FilterStateInit, type Route, type UpstreamInfo } from "./stream-info.ts";
 import type { HeadersInit } from "./types.ts";
 import { propertyValue, type PropertyInit } from "./values.ts";
 
@@ -141,7 +141,6 @@ function localReplyView(stream: HttpStream): LocalReplyView | undefined {
   };
 }
 
-const DEFAULT_UPSTREAM: UpstreamInfo = { address: "127.0.0.1", port: 8080, localAddress: "127.0.0.1:51000" };
 const defaultRoute: Route = { name: "default", cluster: "default" };
 /** A table of one route, with the prefix "/". */
 const only = (route: Route) => (headers: HeaderMap): Route | undefined => (headers.get(":path")?.startsWith("/") === false ? undefined : route);

@@ -4,7 +4,7 @@ import { Context } from "./context.ts";
 import type { Filter } from "./filter.ts";
 import type { Plugin } from "./plugin.ts";
 import type { RootContext } from "./root-context.ts";
-import { Connection, FilterState, StreamInfo, type ConnectionInit, type FilterStateInit } from "./stream-info.ts";
+import { Connection, DEFAULT_UPSTREAM, FilterState, StreamInfo, type ConnectionInit, type FilterStateInit, type UpstreamInfo } from "./stream-info.ts";
 import { BufferType, PeerType, Status, StreamType, type StatusCode } from "./types.ts";
 import type { GuestFunction, Vm } from "./vm.ts";
 
@@ -74,6 +74,8 @@ class TcpContext extends Context {
 export interface TcpInit extends ConnectionInit {
   /** Cluster that `tcp_proxy` chooses, for `xds.cluster_name`. */
   cluster?: string;
+  /** The host that it is connected to; 127.0.0.1:8080 unless given. */
+  upstream?: UpstreamInfo;
   /** What filters ahead left when the connection came. */
   filterState?: Readonly<Record<string, FilterStateInit>>;
 }
@@ -111,12 +113,14 @@ export class TcpConnection {
   private upstreamClosed = false;
 
   private readonly sink: TcpSink | undefined;
+  private readonly upstream: UpstreamInfo | undefined;
 
   /** @internal @param served a connection that is there already, and where its bytes go: nothing is kept here then */
   constructor(filter: Filter, init: TcpInit, worker: number, served?: { connection: Connection; sink: TcpSink }) {
     const { host } = filter;
     this.filter = filter;
     this.sink = served?.sink;
+    this.upstream = served ? init.upstream : { ...DEFAULT_UPSTREAM, ...init.upstream };
     this.connection = served?.connection ?? new Connection(init, host.nextConnectionId++);
     this.info = new StreamInfo(this.connection, "", host.clock.wallNs(), host.clock.monotonicNs());
     for (const [key, value] of Object.entries(init.filterState ?? {})) this.connection.filterState.set(key, FilterState.objectOf(value));
@@ -132,6 +136,12 @@ export class TcpConnection {
       this.stopped = this.context!.callback("proxy_on_new_connection");
     });
     this.info.cluster = init.cluster;
+    if (!this.stopped) this.reach();
+  }
+
+  /** The filter lets the proxy connect to the upstream, which does so before it reads. */
+  private reach(): void {
+    this.info.upstream ??= this.upstream;
   }
 
   private step(op: () => void): void {
@@ -168,6 +178,7 @@ export class TcpConnection {
   }
 
   private forward(): void {
+    this.reach();
     if (this.sink) this.sink.toUpstream(taken(this.read), this.readEnded);
     else this.forwarded.move(this.read);
     if (!this.readEnded) return;

@@ -16,14 +16,15 @@ export interface HttpCall {
 
 /**
  * What a cluster answers to a callout. `"timeout"`: nothing until the time-out, then Envoy's own 504.
- * `"connectionFailure"`: Envoy's own 503. `"reset"`: the stream breaks, the module sees a response without headers.
+ * `"connectionFailure"`: Envoy's own 503; `"connectionTermination"` likewise, where a server breaks off before its headers. `"reset"`: the stream breaks, the module sees a response without headers.
  */
 export type HttpAnswer =
   | "timeout"
   | "connectionFailure"
+  | "connectionTermination"
   | "reset"
   | { status?: number; headers?: HeadersInit; body?: string | Uint8Array; trailers?: HeadersInit; delayMs?: number }
-  | { fail: "reset" | "connectionFailure"; delayMs?: number };
+  | { fail: "reset" | "connectionFailure" | "connectionTermination"; delayMs?: number };
 
 /** A gRPC call or stream that a module made. */
 export interface GrpcCall {

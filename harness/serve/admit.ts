@@ -3,6 +3,7 @@
  * connection manager do before the first filter. Pure. Where it isn't sure it refuses.
  */
 import { toByteString } from "../host/bytes.ts";
+import { removeForeignHeaders } from "../host/edge-headers.ts";
 import { HeaderMap } from "../host/index.ts";
 import { normalizePath, type PathOptions } from "../host/normalize-path.ts";
 
@@ -46,14 +47,6 @@ export type Admission = { headers: HeaderMap; refusal?: undefined } | { headers?
 const refuse = (status: number, body: string, details: string, more: Partial<Refusal> = {}): { refusal: Refusal } => ({ refusal: { status, body, details, headers: [], ...more } });
 const malformed = (details: string): { refusal: Refusal } => refuse(400, "Bad Request", details, { reset: true });
 
-/** What a client may not say of a request: Envoy's own headers, and those of one hop. */
-const REMOVED = [
-  "x-envoy-decorator-operation", "x-envoy-downstream-service-cluster", "x-envoy-downstream-service-node", "x-envoy-original-path", "x-envoy-original-host",
-  "x-envoy-retriable-status-codes", "x-envoy-retriable-header-names", "x-envoy-retry-on", "x-envoy-retry-grpc-on", "x-envoy-max-retries",
-  "x-envoy-upstream-alt-stat-name", "x-envoy-upstream-rq-timeout-ms", "x-envoy-upstream-rq-per-try-timeout-ms", "x-envoy-upstream-rq-timeout-alt-response",
-  "x-envoy-expected-rq-timeout-ms", "x-envoy-force-trace", "x-envoy-ip-tags", "x-envoy-original-url", "x-envoy-hedge-on-per-try-timeout", "x-envoy-internal",
-  "x-forwarded-client-cert", "keep-alive", "proxy-connection", "transfer-encoding",
-];
 /** A client may not have these taken out by naming them in Connection. */
 const KEPT = /^(:|x-forwarded-|forwarded$|host$|cookie$|content-length$|authorization$)/;
 const TARGET = /^[\x21-\x7e]*$/;
@@ -151,14 +144,8 @@ export function upgradeOf(raw: RawRequest): string | undefined {
 }
 
 function sanitize(headers: HeaderMap, raw: RawRequest, { tls, peerAddress, nodeAddress, forwardedCertificate }: AdmitOptions): void {
-  for (const name of REMOVED) headers.remove(name);
-  if (upgradeOf(raw) === undefined) for (const name of ["connection", "upgrade"]) headers.remove(name);
-  const te = headers.get("te");
-  if (te !== undefined) {
-    if (te.split(",").some((token) => token.trim().toLowerCase().split(";")[0] === "trailers")) headers.assign("te", "trailers");
-    else headers.remove("te");
-  }
-  if (/^100-continue$/i.test(headers.get("expect") ?? "")) headers.remove("expect");
+  removeForeignHeaders(headers, upgradeOf(raw) !== undefined);
+  headers.remove("x-forwarded-client-cert");
   if (forwardedCertificate !== undefined) headers.add("x-forwarded-client-cert", toByteString(forwardedCertificate));
   const forwarded = headers.get("x-forwarded-for");
   const from = /^127\.|^::1$/.test(peerAddress) ? nodeAddress : peerAddress;

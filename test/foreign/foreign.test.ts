@@ -1,11 +1,16 @@
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { countCases, passed, textReport } from "../../harness/cases/index.ts";
+import { testFiles } from "../../harness/cases/session.ts";
 import { findEnvoy, type EnvoyBinary } from "../../harness/envoy/index.ts";
-import { temporaryDirectory } from "../../harness/tempdir.ts";
+import { temporaryDirectory, type TemporaryDirectory } from "../../harness/tempdir.ts";
 import { runOnEnvoy } from "../conformance/on-envoy.ts";
 import { runOnHost } from "../conformance/on-host.ts";
 import type { Observations } from "../conformance/scenario.ts";
 import { additional, expected, scenario } from "./program.ts";
-import { removeTinygo } from "./tinygo.ts";
+import { buildPublished, PUBLISHED } from "./published.ts";
+import { sources } from "./commands.ts";
+import { findTinygo, removeTinygo } from "./tinygo.ts";
 import { toolchains } from "./toolchains.ts";
 
 /** Modules that are not of this project's making: built here from Rust, Go, TinyGo and C++, run on the Node host and in Envoy. */
@@ -13,7 +18,8 @@ const envoy: EnvoyBinary | undefined = await findEnvoy({ containers: false }).ca
 
 const sorted = (observations: Observations): Record<string, string[]> => Object.fromEntries([...observations].sort(([a], [b]) => (a < b ? -1 : 1)));
 
-const all = toolchains();
+const compiler = findTinygo();
+const all = toolchains(compiler);
 afterAll(removeTinygo);
 for (const { language, missing } of all) if (missing !== undefined) process.stdout.write(`skipped modules from ${language}: ${missing}\n`);
 
@@ -48,3 +54,25 @@ for (const toolchain of all) {
     });
   });
 }
+
+describe.skipIf(compiler.missing !== undefined)("filters that others published", () => {
+  let modules: TemporaryDirectory;
+  beforeAll(async () => {
+    modules = temporaryDirectory("published");
+    await buildPublished(compiler, modules.path);
+  });
+  afterAll(() => modules.remove());
+
+  const cases = (): string[] => PUBLISHED.map((name) => join(sources("published"), `${name}.yaml`));
+
+  test("do on the host what their cases say", async () => {
+    const result = await testFiles({ paths: cases(), engine: "host", modules: modules.path });
+    expect(passed(result), textReport(result, false)).toBe(true);
+  });
+
+  test.skipIf(envoy === undefined)("do the same in Envoy", async () => {
+    const result = await testFiles({ paths: cases(), engine: "both", envoy: envoy!.path, modules: modules.path });
+    expect(passed(result), textReport(result, false)).toBe(true);
+    expect(countCases(result)).toMatchObject({ failed: 0, differences: 0, skipped: 0 });
+  });
+});

@@ -91,8 +91,15 @@ async function buildCompiler(found: Libraries): Promise<Compiler> {
   return { command, target: join(root, "target.json"), env };
 }
 
-/** The same program twice: with the SDK and the options that most filters made with TinyGo have, and as a library with today's SDK. */
-export function tinygo(): Toolchain[] {
+/** What makes programs with TinyGo. */
+export interface Tinygo {
+  /** Why this machine has none; undefined: it has. */
+  missing: string | undefined;
+  /** Builds the program in this folder of a module's directory. @returns the module @throws Error with what the compiler said */
+  build(directory: string, args: readonly string[], program?: string): Promise<Uint8Array>;
+}
+
+export function findTinygo(): Tinygo {
   const installed = ask("tinygo", "version") !== undefined;
   const minor = goMinor();
   const found = installed || minor === undefined ? undefined : libraries();
@@ -105,27 +112,36 @@ export function tinygo(): Toolchain[] {
         : undefined;
   const compiler = (): Promise<Compiler> => (building ??= installed ? Promise.resolve({ command: "tinygo", target: "wasip1", env: {} }) : buildCompiler(found!));
 
-  const build = async (directory: string, args: readonly string[]): Promise<Uint8Array> => {
-    const { command, target, env } = await compiler();
-    const optimizer = join(dirname(createRequire(import.meta.url).resolve("binaryen/package.json")), "bin", "wasm-opt");
-    await run(directory, command, ["build", `-target=${target}`, ...args, "-o", "foreign.wasm", "."], { WASMOPT: optimizer, ...env });
-    return await readFile(join(directory, "foreign.wasm"));
+  return {
+    missing,
+    build: async (directory, args, program = ".") => {
+      const { command, target, env } = await compiler();
+      const optimizer = join(dirname(createRequire(import.meta.url).resolve("binaryen/package.json")), "bin", "wasm-opt");
+      const output = join(directory, program, "built.wasm");
+      await run(directory, command, ["build", `-target=${target}`, ...args, "-o", output, program], { WASMOPT: optimizer, ...env });
+      return await readFile(output);
+    },
   };
+}
 
+/** A command whose functions are called after main, as TinyGo built them before 0.35; today's calls proc_exit there, which Envoy refuses. */
+export const LEGACY = ["-buildmode=wasi-legacy", "-scheduler=none"] as const;
+
+/** The same program twice: with the SDK and the options that most filters made with TinyGo have, and as a library with today's SDK. */
+export function tinygo({ missing, build }: Tinygo): Toolchain[] {
   return [
     {
       language: "tinygo",
       missing,
       build: async (directory) => {
         await cp(sources("go"), directory, { recursive: true });
-        // The SDK that was made for TinyGo, and a command whose functions are called after main, as TinyGo built them before 0.35.
-        // (A command of today's calls proc_exit when main returns, which Envoy refuses at that point.)
+        // The SDK that was made for TinyGo.
         await cp(sources("tinygo"), directory, { recursive: true });
         for (const name of ["main.go", "work_tinygo.go"]) {
           const file = join(directory, name);
           await writeFile(file, (await readFile(file, "utf8")).replaceAll("github.com/proxy-wasm/", "github.com/tetratelabs/"));
         }
-        return await build(directory, ["-buildmode=wasi-legacy", "-scheduler=none"]);
+        return await build(directory, LEGACY);
       },
     },
     {

@@ -3,7 +3,7 @@ import { cp, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ask, run, sources } from "./commands.ts";
 import { go } from "./go.ts";
-import { tinygo } from "./tinygo.ts";
+import { tinygo, type Tinygo } from "./tinygo.ts";
 
 export type Language = "rust" | "go" | "tinygo" | "tinygo-library" | "cpp";
 
@@ -52,4 +52,4 @@ function cpp(): Toolchain {
 }
 
 /** Every language's compiler, whether it is there or not. */
-export const toolchains = (): Toolchain[] => [rust(), go(), ...tinygo(), cpp()];
+export const toolchains = (compiler: Tinygo): Toolchain[] => [rust(), go(), ...tinygo(compiler), cpp()];

@@ -9,7 +9,7 @@ import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { lastTrap } from "../../build/backtrace.ts";
 import { Symbolizer } from "../../build/symbolize.ts";
-import { fail } from "../../errors.ts";
+import { fail, SelvedgeError } from "../../errors.ts";
 import { startEnvoy, type RunningEnvoy } from "../../envoy/index.ts";
 import { temporaryDirectory, type TemporaryDirectory } from "../../tempdir.ts";
 import type { Engine, Satisfied } from "../engine.ts";
@@ -23,6 +23,7 @@ import { CLUSTERS, TCP_CLUSTER } from "./common.ts";
 import { Callouts } from "./envoy/callouts.ts";
 import { converse, TcpUpstream } from "./envoy/connection.ts";
 import { bootstrap, discovery, doorsOf, doorOf, listenerName, MARK, pluginName, type Files } from "./envoy/config.ts";
+import { lastWords, linesOf, refusal, refusalLines } from "./envoy/log.ts";
 import { changes, isOf, snapshot, type Snapshot } from "./envoy/metrics.ts";
 import { Upstream } from "./envoy/upstream.ts";
 
@@ -34,6 +35,9 @@ const BUSY_MS = 30_000;
 
 /** How long what is expected may lag behind that: what a filter does by itself, and lines of its log. */
 const LAG_MS = 3_000;
+
+/** After an error, until it is known whether Envoy has ended. */
+const EXIT_MS = 200;
 
 /** Cases that one Envoy has at a time: each takes two VMs, which is some 3 MB. */
 const CASES_AT_ONCE = 128;
@@ -74,6 +78,8 @@ class EnvoyEngine implements Engine {
   #ports = new Map<string, number>();
   #before!: Snapshot;
   #accessLog!: LineReader;
+  #logAt = 0;
+  #ended = false;
   /** Marks that were made in this Envoy. */
   #marks = 0;
   /** Connections that its upstream had before this Envoy. */
@@ -115,10 +121,13 @@ class EnvoyEngine implements Engine {
       readyTimeoutMs: 120_000,
     });
     this.#envoy = envoy;
+    this.#ended = false;
+    void envoy.exited.then(() => (this.#ended ||= this.#envoy === envoy));
     this.#part = part;
     this.#ports = new Map((await envoy.admin.listeners()).map(({ name, port }) => [name, port]));
     this.#accessLog = new LineReader(files.accessLog);
     this.#marks = 0;
+    this.#logAt = 0;
     this.#acceptedBefore = this.#tcpUpstream!.accepted;
     this.#before = await snapshot(envoy.admin);
     return envoy;
@@ -139,7 +148,18 @@ class EnvoyEngine implements Engine {
   async run(plan: CasePlan, satisfied: Satisfied): Promise<CaseObservation> {
     const running = this.#envoy ?? fail("engine-not-ready", "this engine wasn't prepared");
     const part = Math.max(0, Math.floor(this.#cases.indexOf(plan) / CASES_AT_ONCE));
-    const envoy = part === this.#part ? running : await this.#start(part);
+    const envoy = part === this.#part && !this.#ended ? running : await this.#start(part);
+    try {
+      return await Promise.race([this.#runCase(plan, envoy, satisfied), envoy.exited.then(() => Promise.reject(new Error("Envoy is gone")))]);
+    } catch (error) {
+      await Promise.race([envoy.exited, sleep(EXIT_MS)]);
+      if (!this.#ended) throw error;
+      const message = "Envoy itself ended in this case: there are things that a module may do and it doesn't survive, such as a local reply from `proxy_on_log`";
+      throw new SelvedgeError({ code: "envoy-ended", severity: "error", message, where: plan.where, found: lastWords(envoy.log()) }, { cause: error });
+    }
+  }
+
+  async #runCase(plan: CasePlan, envoy: RunningEnvoy, satisfied: Satisfied): Promise<CaseObservation> {
     const name = pluginName(plan);
     const given = new Set<CallAnswerSpec>();
     if (comesAndGoes(plan)) {
@@ -150,6 +170,8 @@ class EnvoyEngine implements Engine {
     try {
       if (![...this.#ports.keys()].some((listener) => listener.startsWith(`${name}/`))) return { configurationError: refusal(envoy.log(), name), ...this.#trapOf(plan, refusalLines(envoy.log(), name).join("\n")), steps: [] };
       const steps: StepObservation[] = [];
+      // A worker that answers another listener has this case's VM: what it logged at its start isn't of the first step.
+      if (plan.steps.some(readsLog)) await this.#mark();
       for (const [index, step] of plan.steps.entries()) {
         if (comesAndGoes(plan)) await this.#callouts!.begin(new Stubs(step.clusters, given));
         steps.push(await this.#runStep(plan, step, envoy, (seen) => satisfied(index, seen)));
@@ -163,6 +185,7 @@ class EnvoyEngine implements Engine {
 
   /** Waits until this case is gone, ticks and all: what it does by itself would be taken for the next one's. */
   async #shut(plan: CasePlan, envoy: RunningEnvoy): Promise<void> {
+    if (this.#ended || this.#envoy !== envoy) return;
     await this.#discover(this.#resident);
     for (const deadline = Date.now() + OPEN_MS; Date.now() < deadline; await sleep(5)) {
       const left = (await envoy.admin.listeners()).some(({ name }) => name.startsWith(`${pluginName(plan)}/`));
@@ -174,17 +197,21 @@ class EnvoyEngine implements Engine {
   /** Waits until Envoy serves this case, or has refused it. */
   async #open(plan: CasePlan, envoy: RunningEnvoy): Promise<void> {
     const name = pluginName(plan);
-    const logged = envoy.log().length;
+    let at = this.#logEnd(envoy);
+    let logged = "";
     const wanted = doorsOf(plan).map((door) => listenerName(plan, door));
     await this.#discover([...this.#resident, { ...plan, module: resolve(plan.module) }]);
     for (const deadline = Date.now() + OPEN_MS; Date.now() < deadline; await sleep(5)) {
       // While Envoy compiles a large module it answers nobody.
-      const open = new Map((await envoy.admin.listeners().catch(() => [])).map((each) => [each.name, each.port]));
+      const open = new Map((await envoy.admin.listeners().catch((error: unknown) => (this.#ended ? Promise.reject(error as Error) : []))).map((each) => [each.name, each.port]));
       if (wanted.every((each) => open.has(each))) {
         for (const each of wanted) this.#ports.set(each, open.get(each)!);
         return;
       }
-      if (envoy.log().slice(logged).includes(`${name} failed to load`) || envoy.log().slice(logged).includes(`'${name}/`)) return;
+      const more = envoy.readLog(at);
+      at = more.next;
+      logged += more.text;
+      if (logged.includes(`${name} failed to load`) || logged.includes(`'${name}/`)) return;
     }
     fail("envoy-listener-missing", `Envoy has no listener for this case after ${OPEN_MS} ms`, { where: plan.where });
   }
@@ -197,6 +224,11 @@ class EnvoyEngine implements Engine {
     await rename(next, files.listeners);
   }
 
+  /** The position after what has been logged so far: a filter that logs at each tick makes a log that is no longer read whole. */
+  #logEnd(envoy: RunningEnvoy): number {
+    return (this.#logAt = envoy.readLog(this.#logAt).next);
+  }
+
   #trapOf({ module }: CasePlan, log: string): Pick<CaseObservation, "trap"> {
     const symbolizer = this.#symbolizers.get(module) ?? new Symbolizer(readFileSync(module), module);
     this.#symbolizers.set(module, symbolizer);
@@ -206,8 +238,9 @@ class EnvoyEngine implements Engine {
 
   async #runStep(plan: CasePlan, step: StepPlan, envoy: RunningEnvoy, satisfied: (seen: StepObservation) => boolean): Promise<StepObservation> {
     const name = pluginName(plan);
-    const readsLog = step.expect.logs !== undefined || step.expect["no-logs"] !== undefined || (step.expect.snapshot !== undefined && partsOf(step.expect.snapshot).includes("logs"));
-    const logged = readsLog ? envoy.log().length : 0;
+    const reads = readsLog(step);
+    let at = reads ? this.#logEnd(envoy) : 0;
+    let logged = "";
     if (step.waitMs > 0) await sleep(step.waitMs);
     const exchanges: Exchange[] = [];
     let timeMs = 0;
@@ -238,7 +271,12 @@ class EnvoyEngine implements Engine {
     });
     const over = exchanges.every(({ complete }) => complete) && connections.length === 0;
     for (let after = await this.#settled(envoy, over), start = Date.now(); ; await sleep(3), after = await snapshot(envoy.admin)) {
-      const logs = readsLog ? linesOf(envoy.log().slice(logged), name) : [];
+      if (reads) {
+        const more = envoy.readLog(at);
+        at = more.next;
+        logged += more.text;
+      }
+      const logs = reads ? linesOf(logged, name) : [];
       const seen: StepObservation = { exchanges, connections, calls: this.#callouts!.calls, metrics: changes(this.#before, after).filter((change) => isOf(change, name)), logs, timeMs };
       if (!satisfied(seen) && Date.now() - start < LAG_MS) continue;
       this.#before = after;
@@ -257,8 +295,7 @@ class EnvoyEngine implements Engine {
     let marked = false;
     for (const deadline = Date.now() + BUSY_MS; Date.now() < deadline; await sleep(2)) {
       if (over && !marked) {
-        await mark(this.#ports.get(MARK)!);
-        this.#marks++;
+        await this.#mark();
         marked = true;
       }
       const seen = await snapshot(envoy.admin);
@@ -268,6 +305,11 @@ class EnvoyEngine implements Engine {
       else if (marked && seen.marks >= this.#marks) return seen;
     }
     return fail("envoy-busy", `Envoy isn't done with this step after ${BUSY_MS} ms, or its metrics don't show it`);
+  }
+
+  async #mark(): Promise<void> {
+    await mark(this.#ports.get(MARK)!);
+    this.#marks++;
   }
 
   async #connect(plan: CasePlan, step: StepPlan, n: number, envoy: RunningEnvoy): Promise<ConnectionSeen> {
@@ -310,41 +352,9 @@ function mark(port: number): Promise<void> {
 /** Details of answers that came from the upstream, of streams that broke off, and of clients that went away. */
 const NO_LOCAL_REPLY = /^(via_upstream$|downstream_(remote|local)_disconnect|http2\.(remote_|local_)?re(set|fuse)|codec_error$|upstream_reset_after_response_started)/;
 
+const readsLog = ({ expect }: StepPlan): boolean => expect.logs !== undefined || expect["no-logs"] !== undefined || (expect.snapshot !== undefined && partsOf(expect.snapshot).includes("logs"));
+
 const comesAndGoes = (plan: CasePlan): boolean => clustersOf(plan).size > 0;
-
-/** What a plugin's streams logged: `… wasm log <plugin> <root id> <vm id>: <message>`. */
-function linesOf(log: string, plugin: string): string[] {
-  const head = new RegExp(`wasm log ${plugin}( [^:]*)?: (.*)$`);
-  const messages: string[] = [];
-  let mine = false;
-  for (const line of log.replace(/\n$/, "").split("\n")) {
-    if (LOG_LINE.test(line)) {
-      const message = head.exec(line)?.[2];
-      mine = message !== undefined;
-      if (message !== undefined) messages.push(message);
-    } else if (mine) messages.push(`${messages.pop()}\n${line}`);
-  }
-  return messages;
-}
-
-/** How each of Envoy's lines begins; what follows one without this is of the same message. */
-const LOG_LINE = /^\[\d{4}-\d\d-\d\d [\d:.]+\]\[/;
-
-/** Why Envoy has no listener of this plugin: the module's own words, or else Envoy's. */
-function refusal(log: string, plugin: string): string {
-  const lines = log.split("\n");
-  const own = refusalLines(log, plugin).flatMap((line) => /\[critical\]\[wasm\].* wasm log[^:]*: (.*)$/.exec(line)?.[1] ?? []);
-  if (own.length > 0) return own.join("\n");
-  return lines.find((line) => line.includes(`listener '${plugin}/`)) ?? "Envoy has no listener for this case and doesn't say why";
-}
-
-/** A root context's lines don't name the plugin; they stand between Envoy's about the one before and about this one. */
-function refusalLines(log: string, plugin: string): string[] {
-  const lines = log.split("\n");
-  const end = lines.findIndex((line) => line.endsWith(`Plugin ${plugin} failed to load`));
-  const start = lines.slice(0, Math.max(0, end)).findLastIndex((line) => line.endsWith(" failed to load") || line.includes("lds: listener"));
-  return lines.slice(start + 1, Math.max(0, end));
-}
 
 /** Reads the lines that are added to a file. */
 class LineReader {

@@ -51,6 +51,7 @@
   (call $say2 (str "answer.sizes~") (i32.const 0) (local.get $headers))
   (call $say (str "answer.body-size") (local.get $body))
   (call $maps (str "answer.map"))
+  (call $p_get (str "answer.service-time~") (i32.const 6) (str "x-envoy-upstream-service-time"))
   (call $status (str "answer.status"))
   (call $p_get (str "answer.request-of-root") (i32.const 0) (str ":path"))
   (call $say (str "effective.unknown") (call $effective (i32.const 4711)))

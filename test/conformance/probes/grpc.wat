@@ -50,7 +50,7 @@
     (call $say (str "stream.send") (call $grpc_send (global.get $token) (str "one") (i32.const 0)))))
   (i32.const 1))
 (func (export "proxy_on_grpc_receive_initial_metadata") (param $id i32) (param $token i32) (param $n i32)
-  (call $say (str "initial") (local.get $id)) (call $p_get (str "initial.x-init") (i32.const 4) (str "x-init")) (call $p_get (str "initial.trailing") (i32.const 5) (str "x-none")))
+  (call $say (str "initial") (local.get $id)) (call $p_get (str "initial.x-init") (i32.const 4) (str "x-init")) (call $p_get (str "initial.service-time~") (i32.const 4) (str "x-envoy-upstream-service-time")) (call $p_get (str "initial.trailing") (i32.const 5) (str "x-none")))
 (func (export "proxy_on_grpc_receive") (param $id i32) (param $token i32) (param $size i32)
   (call $say3 (str "receive") (local.get $id) (local.get $token) (local.get $size)) (call $p_buffer (str "receive.bytes") (i32.const 5) (i32.const 0) (i32.const 100)) (call $status (str "receive.status"))
   (if (i32.eq (local.get $token) (global.get $token)) (then

@@ -37,4 +37,22 @@ describe("a TCP connection", () => {
     expect(connection.closedBy).toBe("failure");
     expect(filter.tcp().closedBy).toBe("failure");
   });
+
+  test("has an upstream once the filter lets it have one", async () => {
+    const asks = (action: number) => `
+      (func $ask (drop (call $log (i32.const 2) (i32.const 60) (i32.add (i32.const 1) (i32.eqz (call $property (i32.const 16) (i32.const 16) (i32.const 40) (i32.const 44)))))))
+      (func (export "proxy_on_new_connection") (param i32) (result i32) (call $ask) (i32.const ${action}))
+      (func (export "proxy_on_downstream_data") (param i32 i32 i32) (result i32) (call $ask) (i32.const 0))
+      (func (export "proxy_on_upstream_data") (param i32 i32 i32) (result i32) (call $ask) (i32.const 0))
+      (data (i32.const 16) "upstream\\00address") (data (i32.const 60) "no")`;
+    const seen = async (action: number): Promise<string[]> => {
+      const filter = await load(asks(action));
+      const connection = filter.tcp({ upstream: { address: "10.0.0.7" } });
+      connection.data("x");
+      connection.upstreamData("y");
+      return filter.logs.map(({ message }) => message);
+    };
+    expect(await seen(0)).toEqual(["n", "no", "no"]);
+    expect(await seen(1)).toEqual(["n", "n", "no"]); // stopped: tcp_proxy doesn't know of the connection yet
+  });
 });

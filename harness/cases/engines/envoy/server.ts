@@ -96,6 +96,7 @@ async function serve(request: IncomingMessage, response: ServerResponse, answere
   if (plan !== undefined && plan.delayMs > 0) await sleep(plan.delayMs);
   if (plan === undefined || plan.reset) return void request.socket.destroy();
   response.sendDate = false;
+  response.removeHeader("connection"); // Node would say keep-alive, and a filter would see it
   const head = request.method === "HEAD";
   response.writeHead(plan.status, plan.headers.flat());
   if (!head && plan.body.length > 0) response.flushHeaders();

@@ -31,7 +31,7 @@ export class HostCallouts {
     if (answer === "connect") return "connectionFailure";
     const delayMs = answer?.delay === undefined ? 0 : milliseconds(answer.delay);
     if (answer?.fail === "timeout") return "timeout";
-    if (answer?.fail === "reset") return { status: 503, headers: [["content-length", String(BROKEN.length)], ["content-type", "text/plain"]], body: BROKEN, delayMs };
+    if (answer?.fail === "reset") return { fail: "connectionTermination", delayMs };
     if (answer === undefined) return { status: 404 };
     const { status, headers, body, trailers } = planAnswer(answer);
     const pauses = body.reduce((sum, chunk) => sum + (typeof chunk === "object" && "waitMs" in chunk ? chunk.waitMs : 0), 0);

@@ -3,6 +3,8 @@ import { networkInterfaces } from "node:os";
 import type { HeaderPairs } from "../../messages.ts";
 import type { RequestPlan } from "../../plan.ts";
 import { MAX_HEADERS, MAX_HEADERS_KB } from "../../../compose/emit/hcm.ts";
+import { removeForeignHeaders } from "../../../host/edge-headers.ts";
+import { HeaderMap } from "../../../host/index.ts";
 import { normalizePath } from "../../../host/normalize-path.ts";
 
 /** Envoy answers by itself, or (without a status) breaks the stream off: no filter sees the request. */
@@ -15,7 +17,12 @@ export interface OwnAnswer {
 /** The headers as filters get them, pseudo headers first; or why none does. */
 export function proxied(request: RequestPlan): { headers: HeaderPairs; own?: OwnAnswer } {
   const { method, host, tls } = request;
-  const pseudo = (path: string): HeaderPairs => [...(host === null ? [] : ([[":authority", host]] as HeaderPairs)), [":path", path], [":method", method], [":scheme", tls ? "https" : "http"]];
+  const pseudo = (path: string): HeaderPairs => {
+    const authority: HeaderPairs = host === null ? [] : [[":authority", host]];
+    const [verb, scheme]: HeaderPairs = [[":method", method], [":scheme", tls ? "https" : "http"]];
+    // HTTP/2's are as the client sends them, those of HTTP/1 as Envoy's codec makes them.
+    return request.protocol === "http2" ? [verb!, scheme!, [":path", path], ...authority] : [...authority, [":path", path], verb!, scheme!];
+  };
   const own = (status: number | undefined, details: string, headers: HeaderPairs = []) => ({ headers: [...pseudo(request.path), ...request.headers], own: { ...(status !== undefined && { status }), details, headers } });
   const broken = codecError(request);
   if (broken) return { headers: [], own: { ...(request.protocol !== "http2" && { status: broken.status }), details: broken.details, headers: [] } };
@@ -49,8 +56,11 @@ function machineAddress(): string {
   return machine;
 }
 
-/** It says itself where a request comes from. */
-function forwarded({ headers, source, tls }: RequestPlan): HeaderPairs {
+/** What of its headers filters see; it says itself where a request comes from. */
+function forwarded({ headers: sent, source, tls }: RequestPlan): HeaderPairs {
+  const map = HeaderMap.from(sent, "request");
+  removeForeignHeaders(map, false);
+  const headers = map.toList();
   // A client on this machine is shown by an address of the machine that others can reach: Envoy does so too.
   const shown = source.startsWith("127.") || source === "::1" ? machineAddress() : source.toLowerCase();
   const came = [...headers.filter(([name]) => name === "x-forwarded-for").map(([, value]) => value), shown];
