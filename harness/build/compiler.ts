@@ -1,10 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { basename, relative, resolve, sep } from "node:path";
-import asc from "assemblyscript/asc";
 import { SelvedgeError, type Finding } from "../errors.ts";
 import { diagnosticFindings } from "./diagnostics.ts";
 import { packageRoot } from "./root.ts";
-import SelvedgeTransform from "./transform.mjs";
+import type SelvedgeTransform from "./transform.mjs";
 
 /** asc's options by their long names; `true` for a flag. */
 export type AscOptions = Record<string, string | number | boolean | string[]>;
@@ -59,9 +58,11 @@ export async function compile(request: CompileRequest): Promise<Compilation> {
   const entry = toPosix(relative(baseDir, resolve(baseDir, request.entry)));
   const inputs = new Map<string, string | null>();
   const outputs = new Map<string, Uint8Array | string>();
+  // Only now: the compiler takes longer to load than most commands to run, which find everything built.
+  const [{ default: asc }, { default: OurTransform }] = await Promise.all([import("assemblyscript/asc"), import("./transform.mjs")]);
   // asc writes into a transform's prototype: a class of its own for each compilation keeps them apart.
   let transform: SelvedgeTransform | undefined;
-  class Transform extends SelvedgeTransform {
+  class Transform extends OurTransform {
     constructor() {
       super();
       // eslint-disable-next-line @typescript-eslint/no-this-alias -- asc instantiates it and gives no way to reach it

@@ -6,11 +6,13 @@
  * 2. The SDK's own `abort` takes the place of the `env.abort` import, which no Proxy-Wasm host has.
  * 3. `utf8("literal")` becomes static bytes (see static-bytes.mjs).
  * 4. `total` of the runtime's collector becomes importable, so that the SDK can collect once a threshold is passed.
+ * 5. Memory grows by a quarter where asc's allocator would double it.
  *
  * @module
  */
 
-import { ClassPrototype, CommonFlags, VariableStatement } from "assemblyscript";
+/* global i64_new -- how asc makes a 64-bit integer in JavaScript */
+import { ClassPrototype, CommonFlags, Node, Token, VariableStatement } from "assemblyscript";
 import { staticBytes } from "./static-bytes.mjs";
 
 /**
@@ -90,6 +92,19 @@ function exportVariable(source, name) {
   }
 }
 
+/** asc's allocator doubles the memory when it is short of it; with this, a quarter more is what it asks for. */
+function growBySteps(source) {
+  const grow = source.statements.find((statement) => statement.name?.text === "growMemory");
+  for (const statement of grow?.body.statements ?? []) {
+    if (!(statement instanceof VariableStatement)) continue;
+    for (const { name, initializer } of statement.declarations) {
+      if (name.text !== "pagesWanted") continue;
+      const [before] = initializer.args;
+      initializer.args[0] = Node.createBinaryExpression(Token.GreaterThan_GreaterThan, before, Node.createIntegerLiteralExpression(i64_new(2, 0), before.range), before.range);
+    }
+  }
+}
+
 function importedNames(binaryen, module) {
   const names = new Set();
   for (let index = 0; index < module.getNumFunctions(); index++) {
@@ -115,6 +130,7 @@ export default class SelvedgeTransform {
     const { sources, options } = this.program;
     for (const source of sources) {
       if (source.internalPath === "~lib/rt/tcms") exportVariable(source, "total");
+      if (source.internalPath === "~lib/rt/tlsf") growBySteps(source);
       if (!source.internalPath.startsWith("~lib/")) staticBytes(source);
     }
     const abort = sources.find((source) => source.internalPath.endsWith("sdk/assembly/abi/abort"));

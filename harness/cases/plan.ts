@@ -104,6 +104,10 @@ export interface CaseObservation {
   configurationError?: string;
   /** The module trapped: why, and where in its source. */
   trap?: string;
+  /** What the host noticed that Envoy does without a word: a likely reason where a case fails. */
+  remarks?: string[];
+  /** On the host: what the module did that crashes Envoy. */
+  crash?: string;
   steps: StepObservation[];
 }
 

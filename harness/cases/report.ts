@@ -50,13 +50,14 @@ type Paint = Record<"red" | "green" | "dim" | "bold", (text: string) => string>;
 
 function failure({ plan, results, differences }: CaseResult, both: boolean, { red, green, dim, bold }: Paint): string[] {
   const lines = [`  ${red("✗")} ${bold(plan.name)} ${dim(place(plan.where))}`];
-  for (const { engine, mismatches, error, trap } of results) {
+  for (const { engine, mismatches, error, trap, remarks = [] } of results) {
     const on = both ? `on ${engine}: ` : "";
     if (error !== undefined) lines.push(...error.split("\n").map((line) => `      ${on}${line}`));
     for (const { what, where, expected, got, diff } of mismatches) {
       lines.push(`      ${on}${what} ${dim(place(where))}`, `        expected ${indent(expected)}`, `        got      ${indent(got)}`);
       if (diff !== undefined) lines.push(...diff.split("\n").map((line) => `        ${line.startsWith("-") ? red(line) : line.startsWith("+") ? green(line) : line}`));
     }
+    for (const remark of remarks) lines.push(`      ${on}${remark}`);
     if (trap !== undefined) lines.push(...trap.split("\n").map((line, index) => `      ${index === 0 ? on : "  "}${line}`));
   }
   for (const { what, host, envoy } of differences) lines.push(`      the engines differ in ${what}`, `        host  ${indent(host)}`, `        envoy ${indent(envoy)}`);

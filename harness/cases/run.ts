@@ -18,6 +18,8 @@ export interface EngineResult {
   error?: string;
   /** It failed, and the module trapped: why, and where in its source. */
   trap?: string;
+  /** It failed on the host: what was odd about it. */
+  remarks?: string[];
   durationMs: number;
 }
 
@@ -90,15 +92,16 @@ export async function runCases(files: readonly CaseFile[], engines: readonly Eng
 
 async function runOne(plan: CasePlan, engine: Engine, store: SnapshotStore, keep: (observation: CaseObservation) => void): Promise<EngineResult> {
   const started = performance.now();
-  const result = (outcome: EngineResult["outcome"], mismatches: Mismatch[], rest: Pick<EngineResult, "error" | "trap"> = {}): EngineResult => ({
+  const result = (outcome: EngineResult["outcome"], mismatches: Mismatch[], rest: Pick<EngineResult, "error" | "trap" | "remarks"> = {}): EngineResult => ({
     engine: engine.name, outcome, mismatches, ...rest, durationMs: performance.now() - started,
   });
   try {
     const observation = await engine.run(plan, (step, seen) => checkStep(plan.steps[step]!, seen).length === 0 && store.fits(plan, step, seen));
     keep(observation);
     const mismatches = [...checkCaseOutcome(plan, observation), ...store.check(plan, observation)];
-    const { trap } = observation;
-    return mismatches.length ? result("failed", mismatches, trap === undefined ? {} : { trap }) : result("passed", []);
+    const { trap, crash, remarks = [] } = observation;
+    if (mismatches.length === 0 && crash === undefined) return result("passed", []);
+    return result("failed", mismatches, { ...(crash !== undefined && { error: crash }), ...(trap !== undefined && { trap }), ...(remarks.length > 0 && { remarks }) });
   } catch (error) {
     const message = error instanceof SelvedgeError ? error.message : ((error as Error).stack ?? String(error));
     return result("failed", [], { error: message });

@@ -1,20 +1,16 @@
 /** Holds a parsed file against the schema and says what is wrong, where, and what was probably meant. */
-import { Ajv, type ErrorObject } from "ajv";
-import type { TSchema } from "@sinclair/typebox";
+import type { ErrorObject } from "ajv";
+import { schemaChecker, withSharedParts } from "../ajv.ts";
 import { nearest } from "../compose/nearest.ts";
 import type { Report } from "../compose/report.ts";
 import type { Path, Source } from "../compose/source.ts";
 import { show, showPath } from "../compose/validate.ts";
 import { CaseSchema, FileSchema } from "./schema.ts";
 
-const ajv = new Ajv({ allErrors: true, verbose: true, strict: true, allowUnionTypes: true });
-// An annotation of ours: what to print as "expected".
-ajv.addKeyword({ keyword: "expected", schemaType: "string" });
-
-const compile = (schema: TSchema) => ajv.compile(schema);
+const ajv = schemaChecker({ allowUnionTypes: true, inlineRefs: false });
 /** The cases are checked one by one, each row of a table on its own. */
-const validateFile = compile({ ...FileSchema, properties: { ...FileSchema.properties, cases: { type: "array", minItems: 1, items: { type: "object" } } } } as unknown as TSchema);
-const validateCase = compile(CaseSchema);
+const validateFile = ajv.compile({ ...FileSchema, properties: { ...FileSchema.properties, cases: { type: "array", minItems: 1, items: { type: "object" } } } });
+const validateCase = ajv.compile(withSharedParts(CaseSchema));
 
 /** Everything but the cases. True when there is nothing to report. */
 export function checkFile(value: unknown, source: Source, report: Report): boolean {

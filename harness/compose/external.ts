@@ -1,14 +1,14 @@
 /** Checks of documents that compose doesn't use: each against its own schema, with findings in the words of those for other kinds. */
-import { Ajv, type ErrorObject } from "ajv";
+import type { ErrorObject } from "ajv";
 import type { TSchema } from "@sinclair/typebox";
+import { schemaChecker } from "../ajv.ts";
 import type { ExternalCheck } from "./load.ts";
 import { nearest } from "./nearest.ts";
 import { Report } from "./report.ts";
 import type { Path, Source } from "./source.ts";
 import { show, showPath } from "./validate.ts";
 
-const ajv = new Ajv({ allErrors: true, verbose: true, strict: true, allowUnionTypes: true });
-ajv.addKeyword({ keyword: "expected", schemaType: "string" });
+const ajv = schemaChecker({ allowUnionTypes: true });
 
 /** @param kind as messages name it */
 export function checkAgainst(schema: TSchema, kind: string): ExternalCheck {

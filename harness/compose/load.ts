@@ -153,10 +153,22 @@ function readDocument(
     }
     return;
   }
+  for (const warning of document.warnings) {
+    const { line, col } = lines.linePos(warning.pos[0]);
+    report.add({ code: "yaml-tag", severity: "error", message: `not understood entirely: ${warning.message}`, where: { file: source.file, line: Math.max(line, 1), col: Math.max(col, 1) }, fix: "write the value without a tag" });
+  }
   let value: unknown;
   try {
     value = document.toJS({ maxAliasCount: 100 });
-    JSON.stringify(value);
+    let isText = true;
+    JSON.stringify(value, (_, each: unknown) => {
+      if (typeof each === "string" && HALF_A_CHARACTER.test(each)) isText = false;
+      return each;
+    });
+    if (!isText) {
+      report.error("yaml-text", source, [], "a value of this document has half of a surrogate pair, which is no character: no request could have it", { fix: "write the character, or both halves" });
+      return;
+    }
   } catch (error) {
     report.error("yaml-alias", source, [], `aliases of this document can't be resolved: ${(error as Error).message}`);
     return;
@@ -216,7 +228,7 @@ function identify(
   const close = nearest(kind, names);
   report.error("unknown-kind", source, ["kind"], `Selvedge doesn't know the kind \`${kind}\` (${version})`, {
     expected: `one of ${[...new Set(names)].join(", ")}`,
-    fix: kind.endsWith("List") ? "write its items as documents of their own, with --- between them" : close ? `did you mean \`${close}\`?` : "move it out of this folder: every document here is applied or refused",
+    fix: kind.endsWith("List") ? "write its items as documents of their own, with --- between them" : Object.hasOwn(SAID_BY, kind) ? `${SAID_BY[kind]!} says it here` : close ? `did you mean \`${close}\`?` : "move it out of this folder: every document here is applied or refused",
   });
   return undefined;
 }
@@ -237,6 +249,17 @@ function refuseDuplicates(resources: Resource[], report: Report): void {
     });
   }
 }
+
+/** Kinds of Istio and Kubernetes that people have beside their policies → what takes their place on a node. */
+const SAID_BY: Record<string, string> = {
+  PeerAuthentication: "the Gateway's spec.tls.frontend.default.validation, which asks for client certificates,",
+  VirtualService: "an HTTPRoute",
+  DestinationRule: "a Backend, with a BackendTLSPolicy for TLS to it,",
+  ServiceEntry: "a Backend",
+  Service: "a Backend",
+};
+
+const HALF_A_CHARACTER = /\p{Surrogate}/u;
 
 /** Beyond it is no manifest, but somebody's data. */
 const LARGEST_JSON = 1 << 26;

@@ -1,13 +1,13 @@
 /** Holds a document against its kind's schema and says what is wrong in a reader's words. */
-import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
+import type { ErrorObject, ValidateFunction } from "ajv";
+import { schemaChecker } from "../ajv.ts";
 import { KINDS, type Kind } from "./schema/kinds.ts";
 import { nearest } from "./nearest.ts";
 import type { Report } from "./report.ts";
 import type { Path, Source } from "./source.ts";
 
-const ajv = new Ajv({ allErrors: true, verbose: true, strict: true, allowUnionTypes: true });
-// Annotations of ours: what to print as "expected", and fields that are known but refused.
-ajv.addKeyword({ keyword: "expected", schemaType: "string" });
+const ajv = schemaChecker({ allowUnionTypes: true });
+// An annotation of ours: fields that are known but refused.
 ajv.addKeyword({ keyword: "unsupported", schemaType: "string", validate: () => false, errors: false });
 
 const compiled = new Map<Kind, ValidateFunction>();

@@ -161,7 +161,7 @@ export class AuthzModule {
 }
 
 /** As Envoy's connection manager hands them on: it says itself where a request comes from. */
-function headersOf({ method, host, path, headers, remote, tls }: AccessRequest): [string, string][] {
+export function headersOf({ method, host, path, headers, remote, tls }: AccessRequest): [string, string][] {
   const forwarded = headers.filter(([name]) => name === "x-forwarded-for").map(([, value]) => value);
   return [
     [":authority", host],

@@ -3,12 +3,13 @@
  * versions of a policy differ. What they fulfil is only meant; the module says what is so.
  */
 import { isIP } from "node:net";
+import { lastAddress } from "../compose/check/network.ts";
 import type { Json } from "../host/index.ts";
 import type { Attribute, Condition } from "./conditions.ts";
 import type { AccessRequest } from "./request.ts";
 
 /** Nobody's: values that no policy names. */
-const OUTSIDER = { peer: ["spiffe://selvedge.invalid/ns/nowhere/sa/nobody"], address: "203.0.113.77", host: "unnamed.example", segment: "x7" };
+export const OUTSIDER = { peer: ["spiffe://selvedge.invalid/ns/nowhere/sa/nobody"], address: "203.0.113.77", host: "unnamed.example", segment: "x7" };
 export const METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "PROPFIND"];
 
 /** Texts that a value of a field stands for: itself, or what its wildcards may be. */
@@ -35,11 +36,11 @@ export function applying(attribute: Attribute, value: string): ((request: Access
     case "trustDomain":
       return instances(value, "any").map((text) => peer(`spiffe://${text}/ns/any/sa/any`));
     case "source.ip":
-      return [set("direct", firstAddress(value))];
+      return addressesOf(value).map((address) => set("direct", address));
     case "remote.ip":
-      return [set("remote", firstAddress(value))];
+      return addressesOf(value).map((address) => set("remote", address));
     case "destination.ip":
-      return [(request) => ({ ...request, local: { ...request.local, address: firstAddress(value) } })];
+      return addressesOf(value).map((address) => (request: AccessRequest) => ({ ...request, local: { ...request.local, address } }));
     case "port":
       return [(request) => ({ ...request, local: { ...request.local, port: Number(value) } })];
     case "host":
@@ -131,8 +132,8 @@ function claims(...entries: [path: string[], value: string][]): (request: Access
   };
 }
 
-/** An address of the network; the network's own, which is in it. */
-function firstAddress(cidr: string): string {
+/** Of the network's addresses, its own and the highest. */
+function addressesOf(cidr: string): string[] {
   const address = cidr.split("/", 1)[0]!;
-  return isIP(address) ? address : OUTSIDER.address;
+  return isIP(address) ? [...new Set([address, lastAddress(cidr)])] : [OUTSIDER.address];
 }

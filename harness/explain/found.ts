@@ -1,4 +1,5 @@
 /** What a request has where a condition looks, in words. */
+import { headersOf } from "../decide/module.ts";
 import { peerText, splitPath, type AccessRequest } from "../decide/request.ts";
 import { isHttp, type Attribute } from "../decide/conditions.ts";
 
@@ -44,7 +45,8 @@ function identityPart(attribute: Attribute, peer: readonly string[] | undefined)
 function other(attribute: Attribute, request: AccessRequest): string {
   if (attribute.startsWith("header ")) {
     const name = attribute.slice("header ".length);
-    const values = name === "host" || name === ":authority" ? [request.host] : request.headers.filter(([each]) => each.toLowerCase() === name).map(([, value]) => value);
+    // Policies see what Envoy adds, too, and `host` as `:authority`.
+    const values = headersOf(request).filter(([each]) => each.toLowerCase() === (name === "host" ? ":authority" : name)).map(([, value]) => value);
     return values.length === 0 ? "no such header" : values.map(quoted).join(", ");
   }
   if (!attribute.startsWith("jwt ")) return "unknown here";

@@ -1,3 +1,4 @@
+import { allocators, callbacks, envoyCallbacks, envoyExtras, hostCalls, hostCalls010, wasiFunctions } from "../build/abi.ts";
 import { SelvedgeError } from "../errors.ts";
 import { Status } from "./types.ts";
 
@@ -20,11 +21,21 @@ interface Armed {
   seen: number;
 }
 
+const CALLBACKS = Object.keys({ ...callbacks, ...envoyCallbacks, ...allocators });
+const HOST_CALLS = Object.keys({ ...hostCalls, ...hostCalls010, ...envoyExtras, ...wasiFunctions });
+
+function requireKnown(what: string, name: string, known: readonly string[]): void {
+  if (!known.includes(name)) throw new SelvedgeError({ code: "host-fault", severity: "error", message: `there is no ${what} named ${name}`, expected: `one of ${known.join(", ")}` });
+}
+
 /** The faults that are armed for a filter; see `Filter.inject`. */
 export class Faults {
   private readonly armed: Armed[] = [];
 
+  /** @throws SelvedgeError for what can never happen: a test would believe that its filter has stood it */
   add(fault: Fault): void {
+    if ("callback" in fault) requireKnown("callback", fault.callback, CALLBACKS);
+    if ("hostCall" in fault) requireKnown("host call", fault.hostCall, HOST_CALLS);
     if ("status" in fault && typeof fault.status === "string" && !(fault.status in Status)) {
       throw new SelvedgeError({ code: "host-fault", severity: "error", message: `no host call answers with ${fault.status}`, expected: Object.keys(Status).join(", ") });
     }

@@ -14,6 +14,8 @@ export class ChainEntry {
   headersContinued = false;
   fromCurrent = false;
   endStream = false;
+  /** How often it was continued from outside of the iteration. */
+  resumed = 0;
   readonly index: number;
 
   constructor(index: number) {
@@ -32,6 +34,8 @@ export interface ChainDriver {
   sinkTrailers(map: HeaderMap): void;
   /** A filter's local reply waits for its callback to return. */
   runPreparedReply(): void;
+  /** A callback continued the stream and let it go on as well. */
+  continuedTwice(index: number): void;
   /** More than the limit has been buffered for a filter that wants it whole. */
   tooLarge(): void;
   /** True when the stream is over or this direction must not go on. */
@@ -78,6 +82,7 @@ export class FilterChain {
     for (let i = from; i < this.entries.length; i++) {
       const entry = this.entries[i]!;
       entry.endStream = endStream;
+      const { resumed } = entry;
       this.running++;
       let action = this.driver.headers(i, map, endStream);
       this.running--;
@@ -86,6 +91,7 @@ export class FilterChain {
         action = HeadersAction.StopIteration;
       }
       if (!this.afterHeaders(entry, action)) return;
+      if (entry.resumed !== resumed) this.driver.continuedTwice(i);
       if (this.driver.stopped()) return;
     }
     this.driver.sinkHeaders(map, endStream);
@@ -178,13 +184,16 @@ export class FilterChain {
     for (let i = from; i < this.entries.length; i++) {
       const entry = this.entries[i]!;
       if (entry.iteration >= STOPPED_ALL_BUFFER) return;
+      const { resumed } = entry;
       this.running++;
       const action = this.driver.trailers(i, map);
       this.running--;
+      entry.endStream = true; // no body after them, not even what it had buffered
       if (this.aborted) {
         this.driver.runPreparedReply();
         return;
       }
+      if (action === TrailersAction.Continue && entry.resumed !== resumed) this.driver.continuedTwice(i);
       if (this.driver.stopped()) return;
       if (action === TrailersAction.Continue) {
         if (entry.iteration === STOPPED) {
@@ -204,6 +213,7 @@ export class FilterChain {
     // Continuing a response that has not begun crashes Envoy; here it does nothing.
     if (this.aborted || this.driver.stopped() || this.headersMap === undefined) return;
     const entry = this.entries[index]!;
+    entry.resumed++;
     if (entry.iteration >= STOPPED_ALL_BUFFER) entry.fromCurrent = true;
     entry.iteration = RUNNING;
     if (!entry.headersContinued) {

@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
-import type { Symbols } from "../build/symbolize.ts";
 import { fail, SelvedgeError, type Finding } from "../errors.ts";
 import { EMPTY_BYTES, toBytes, toText } from "./bytes.ts";
 import type { Fault } from "./faults.ts";
@@ -47,8 +46,8 @@ export interface FilterOptions extends Omit<HostOptions<Clock>, "clock"> {
   memoryLimitBytes?: number;
   /** Listener direction and metadata for properties. */
   listener?: Partial<ListenerInfo>;
-  /** Where traps are looked up; unless given, in the source map next to the module's file, where it is one. @internal */
-  symbols?: Symbols;
+  /** The module, checked and compiled before, for those who load the same one many times. @internal */
+  compiled?: WasmModule;
   /** The proxy to load into; a new one with the other options unless given. */
   host?: Host<Clock>;
   clock?: Clock;
@@ -109,7 +108,7 @@ function unreadable(file: string, error: NodeJS.ErrnoException): never {
 function makeFilter(code: Uint8Array, file: string | undefined, options: FilterOptions): Filter {
   const name = options.name ?? (file === undefined ? "filter" : basename(file).replace(/\.wasm$/, ""));
   const host: Host<Clock> = options.host ?? new Host<Clock>(options as HostOptions<Clock>);
-  const module = WasmModule.load(code, { file, name: file === undefined ? name : undefined, maxMemoryPages: pagesOf(options.memoryLimitBytes), stoppable: host.timeLimitMs > 0, symbols: options.symbols });
+  const module = options.compiled ?? WasmModule.load(code, { file, name: file === undefined ? name : undefined, maxMemoryPages: pagesOf(options.memoryLimitBytes), stoppable: host.timeLimitMs > 0 });
   const plugin = new Plugin({
     name,
     rootId: options.rootId ?? "",
@@ -135,6 +134,8 @@ function makeFilter(code: Uint8Array, file: string | undefined, options: FilterO
 export class Filter {
   /** @internal */
   readonly pluginConfig: PluginConfig;
+  /** @internal */
+  closed = false;
   readonly host: Host<Clock>;
   readonly metrics: MetricsView;
 
@@ -195,6 +196,7 @@ export class Filter {
   /** A new TCP connection, with this filter as a network filter. */
   tcp(options: TcpInit = {}, worker = 0): TcpConnection {
     if (this.status.state === "rejected") this.requireRunning();
+    requireOpen(this);
     return new TcpConnection(this, options, worker);
   }
 
@@ -249,8 +251,14 @@ export class Filter {
 
   /** Ends the plugin: on_done and on_delete of its root contexts. */
   close(): void {
+    this.closed = true;
     this.pluginConfig.unload();
   }
+}
+
+/** Traffic would pass a filter that isn't there any more. */
+function requireOpen({ closed, name }: Filter): void {
+  if (closed) fail("host-filter-closed", `${name} has been closed: nothing would look at this traffic`, { fix: "load the filter again, or close it later" });
 }
 
 /** A stream through several filters of one host, in the order of Envoy's `http_filters`. */
@@ -258,6 +266,7 @@ export function streamThrough(filters: readonly Filter[], options: StreamOptions
   const first = filters[0] ?? fail("host-no-filter", "a stream needs at least one filter");
   for (const filter of filters) {
     if (filter.host !== first.host) fail("host-two-hosts", "filters of one stream must be loaded on the same host", { fix: "pass the same `host` to every loadFilter" });
+    requireOpen(filter);
     const { state, reason } = filter.status;
     if (state === "rejected") fail("host-config-rejected", `${filter.name} did not accept its configuration, so no traffic can reach it: ${reason}`);
   }

@@ -67,9 +67,11 @@ const BUILT_IN: Readonly<Record<string, BuiltIn>> = {
 /** CEL takes longer to load than everything else of the host, so only modules that name it wait for it. */
 let loadedCel: typeof import("./cel.ts") | undefined;
 
-/** Loads CEL when a module mentions its functions. */
+/** Loads CEL when a module mentions its functions; AssemblyScript keeps texts as UTF-16. */
 export async function loadCelFor(code: Uint8Array): Promise<void> {
-  if (loadedCel === undefined && Buffer.from(code.buffer, code.byteOffset, code.length).includes("expr_create")) loadedCel = await import("./cel.ts");
+  if (loadedCel !== undefined) return;
+  const bytes = Buffer.from(code.buffer, code.byteOffset, code.length);
+  if (bytes.includes("expr_create") || bytes.includes(Buffer.from("expr_create", "utf16le"))) loadedCel = await import("./cel.ts");
 }
 
 /** For those who load modules with loadFilterSync, and so import CEL themselves. */

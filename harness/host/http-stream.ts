@@ -3,24 +3,13 @@ import type { LocalReplyRequest } from "./context.ts";
 import { FilterChain, type ChainDriver } from "./filter-chain.ts";
 import { HeaderMap } from "./header-map.ts";
 import { isGrpc, ownReply, renderReply, type LocalReply } from "./local-reply.ts";
+import { Message, type Fit } from "./message.ts";
 import { problemDetails, requestProblem, ResponseFlag, responseProblem } from "./router-rules.ts";
 import type { Route, StreamInfo, UpstreamInfo } from "./stream-info.ts";
 import type { StreamFilter } from "./stream-context.ts";
 
 /** Envoy's default `per_connection_buffer_limit_bytes`. */
 export const DEFAULT_BUFFER_LIMIT = 1024 * 1024;
-
-/** A message as it left the filters. */
-export interface Message {
-  headers: HeaderMap | undefined;
-  body: ByteBuffer;
-  trailers: HeaderMap | undefined;
-  /** It ended with its headers: what frames it differs from an empty body that came by itself. */
-  headersOnly: boolean;
-  complete: boolean;
-}
-
-const message = (): Message => ({ headers: undefined, body: new ByteBuffer(), trailers: undefined, headersOnly: false, complete: false });
 
 /** Takes messages as they leave the filters, in place of the router and the client that tests have: a real proxy's two ends. */
 export interface StreamSink {
@@ -44,6 +33,8 @@ export interface HttpStreamOptions {
   finishReply?: (headers: HeaderMap) => void;
   /** A whole request, or the part of it that got through, reached the upstream. */
   onUpstreamRequest?: () => void;
+  /** A message's body isn't as long as its headers say: after a `short` one its receiver waits, after a `long` one it finds bytes of no message. */
+  onMisframed?: (side: "request" | "response", fit: Fit, what: string) => void;
   /** A filter's full buffer has room again: more input may come. */
   onDrained?: () => void;
   /** The last byte of the upstream's response has come. */
@@ -63,8 +54,8 @@ export class HttpStream {
   responseHeaders: HeaderMap | undefined;
   responseTrailers: HeaderMap | undefined;
   /** What reached the upstream, and what reached the client. */
-  readonly upstream = message();
-  readonly downstream = message();
+  readonly upstream = new Message();
+  readonly downstream = new Message();
   localReply: LocalReply | undefined;
   /** Who broke the stream off, if anybody. */
   resetBy: "filter" | "client" | "upstream" | "envoy" | undefined;
@@ -103,6 +94,7 @@ export class HttpStream {
       sinkData: (data, end) => this.toUpstreamData(data, end),
       sinkTrailers: (map) => this.toUpstreamTrailers(map),
       runPreparedReply: () => this.runPreparedReply(),
+      continuedTwice: (i) => filters[i]!.continuedTwice?.("request"),
       tooLarge: () => this.sendLocalReply(ownReply(413, "Payload Too Large", "request_payload_too_large")),
       stopped: () => this.ended,
       drained: () => this.options.onDrained?.(),
@@ -120,6 +112,7 @@ export class HttpStream {
       sinkData: (data, end) => this.toClientData(data, end),
       sinkTrailers: (map) => this.toClientTrailers(map),
       runPreparedReply: () => {},
+      continuedTwice: (i) => at(i).continuedTwice?.("response"),
       tooLarge: () => this.sendLocalReply(ownReply(500, "Internal Server Error", "response_payload_too_large")),
       stopped: () => this.ended,
       drained: () => this.options.onDrained?.(),
@@ -200,8 +193,7 @@ export class HttpStream {
     }
     this.info.attemptCount = 1;
     this.info.upstream = this.options.upstream;
-    this.upstream.headers = end ? map : map.share(); // what filters still change comes too late
-    this.upstream.headersOnly = end;
+    this.upstream.start(map, end, false, this.options.upstream.protocol);
     if (end) this.upstreamComplete();
   }
 
@@ -209,7 +201,7 @@ export class HttpStream {
     const { sink } = this.options;
     if (sink) return sink.upstreamData(taken(data), end);
     if (this.upstream.headers === undefined) return;
-    this.upstream.body.move(data);
+    this.upstream.add(data);
     if (end) this.upstreamComplete();
   }
 
@@ -222,8 +214,10 @@ export class HttpStream {
   }
 
   private upstreamComplete(): void {
-    this.upstream.complete = true;
-    this.options.onUpstreamRequest?.();
+    const fit = this.upstream.finish();
+    if (fit === "right") return this.options.onUpstreamRequest?.();
+    this.options.onMisframed?.("request", fit, this.upstream.mismatch);
+    if (this.options.upstream.protocol === "HTTP/2") this.upstreamBroke("protocol error", 502, ResponseFlag.UpstreamProtocolError);
   }
 
   // --- response ------------------------------------------------------------------------------------------------
@@ -277,8 +271,7 @@ export class HttpStream {
     }
     this.responseStarted = true;
     this.info.responseCode = Number(map.get(":status"));
-    this.downstream.headers = end ? map : map.share();
-    this.downstream.headersOnly = end;
+    this.downstream.start(map, end, this.head || this.info.responseCode === 204 || this.info.responseCode === 304, this.info.protocol);
     this.options.sink?.clientHeaders(map, end);
     if (end) this.downstreamComplete();
   }
@@ -287,7 +280,7 @@ export class HttpStream {
     this.info.bytesSent += data.length;
     const { sink } = this.options;
     if (sink) sink.clientData(taken(data), end);
-    else this.downstream.body.move(data);
+    else this.downstream.add(data);
     if (end) this.downstreamComplete();
   }
 
@@ -298,8 +291,9 @@ export class HttpStream {
   }
 
   private downstreamComplete(): void {
-    this.downstream.complete = true;
-    this.finish();
+    const fit = this.downstream.finish();
+    if (fit !== "right" && this.options.sink === undefined) this.options.onMisframed?.("response", fit, this.downstream.mismatch);
+    this.finish(); // to Envoy it is whole
   }
 
   // --- local replies, resets, the end ---------------------------------------------------------------------------
@@ -366,12 +360,12 @@ export class HttpStream {
   upstreamReset(): void {
     if (this.ended) return;
     if (this.responseStarted) this.reset("upstream");
-    else this.terminated();
+    else this.upstreamBroke("connection termination", 503, ResponseFlag.UpstreamConnectionTermination);
   }
 
-  private terminated(): void {
-    this.info.responseFlags |= ResponseFlag.UpstreamConnectionTermination;
-    this.sendLocalReply(ownReply(503, "upstream connect error or disconnect/reset before headers. reset reason: connection termination", "upstream_reset_before_response_started{connection_termination}"));
+  private upstreamBroke(reason: string, status: number, flag: number): void {
+    this.info.responseFlags |= flag;
+    this.sendLocalReply(ownReply(status, `upstream connect error or disconnect/reset before headers. reset reason: ${reason}`, `upstream_reset_before_response_started{${reason.replace(" ", "_")}}`));
   }
 
   /** Log, done, delete: once, in Envoy's order. */

@@ -7,7 +7,7 @@ import type { HeaderMap } from "./header-map.ts";
  */
 
 /** Bits of `response.flags`. */
-export const ResponseFlag = { UpstreamConnectionTermination: 1 << 6, NoRouteFound: 1 << 8, DownstreamConnectionTermination: 1 << 14, DownstreamProtocolError: 1 << 18 } as const;
+export const ResponseFlag = { UpstreamConnectionTermination: 1 << 6, NoRouteFound: 1 << 8, DownstreamConnectionTermination: 1 << 14, DownstreamProtocolError: 1 << 18, UpstreamProtocolError: 1 << 23 } as const;
 
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]*$/;
 const CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/;

@@ -129,6 +129,8 @@ export function endpointText(endpoint: Endpoint): string {
 export interface UpstreamInfo {
   address?: string;
   port?: number;
+  /** "HTTP/2", or HTTP/1.1: who gets a body of another length than its headers say notices it in another way. */
+  protocol?: string;
   localAddress?: string;
   transportFailureReason?: string;
   tls?: TlsInit;

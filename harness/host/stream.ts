@@ -3,6 +3,7 @@ import type { Filter } from "./filter.ts";
 import { HeaderMap } from "./header-map.ts";
 import { DEFAULT_BUFFER_LIMIT, HttpStream } from "./http-stream.ts";
 import type { LocalReply } from "./local-reply.ts";
+import type { Fit } from "./message.ts";
 import type { Json } from "./proto.ts";
 import { Connection, DEFAULT_UPSTREAM, FilterState, StreamInfo, type ConnectionInit, type FilterStateInit, type Route, type UpstreamInfo } from "./stream-info.ts";
 import type { HeadersInit } from "./types.ts";
@@ -185,6 +186,7 @@ export class Stream {
       route: this.routeFunction(),
       upstream: { ...DEFAULT_UPSTREAM, ...options.upstream },
       onUpstreamRequest: () => this.onUpstreamRequest?.(),
+      onMisframed: (side, fit, what) => this.misframed(side, fit, what),
       onDrained: () => host.post(() => this.feedWaiting()),
       onUpstreamEnd: () => (info.upstreamReceivedNs = host.clock.monotonicNs()),
       onEnd: () => {
@@ -192,6 +194,18 @@ export class Stream {
         for (const resolve of this.endWaiters.splice(0)) resolve();
       },
     });
+  }
+
+  /** Says so, since Envoy doesn't; an HTTP/1 upstream answers 400 to what follows a request and is none. */
+  private misframed(side: "request" | "response", fit: Fit, what: string): void {
+    const { host, pluginConfig } = this.filter;
+    host.log("warn", `the ${side}'s body ${what}: a filter that changes a body removes content-length, or sets it`, pluginConfig.plugin, host.worker(this.options.worker ?? 0).name, "host");
+    if (side === "request" && fit === "long" && this.options.upstream?.protocol !== "HTTP/2")
+      host.clock.after(0, () => {
+        if (this.ended) return;
+        this.responseSync({ status: 400, end: false });
+        void this.sendResponseBody("", true);
+      });
   }
 
   private routeFunction(): (headers: HeaderMap, info: StreamInfo) => Route | undefined {

@@ -261,10 +261,10 @@ export class Vm {
   }
 
   /** Says what is wrong with a host call that Envoy answers without a word: once for each call. */
-  complain<T>(call: string, what: string, result: T): T {
+  complain<T>(call: string, what: string, result: T, level: "warn" | "critical" = "warn"): T {
     if (!this.complaints.has(call)) {
       this.complaints.add(call);
-      this.host.log("warn", `${this.module.name}: ${call} ${what} (said once)`, this.current?.plugin, this.thread.name, "host");
+      this.host.log(level, `${this.module.name}: ${call} ${what} (said once)`, this.current?.plugin, this.thread.name, "host");
     }
     return result;
   }

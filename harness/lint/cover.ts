@@ -2,11 +2,10 @@
  * Does one value, constraint or clause match whatever another one matches? "No" may also mean "not for certain": what is
  * reported as shadowed must be so. Pure.
  */
-import { BlockList, isIPv6 } from "node:net";
-import { cidrProblem } from "../compose/check/authorization-values.ts";
 import type { Clause, Constraint } from "./clauses.ts";
+import { networkCovers } from "../compose/check/network.ts";
 
-const ADDRESSES = ["source.ip", "remote.ip", "destination.ip"];
+export const ADDRESSES = ["source.ip", "remote.ip", "destination.ip"];
 
 export function clauseCovers(general: Clause, special: Clause): boolean {
   return general.constraints.every((constraint) => special.constraints.some((other) => constraintCovers(constraint, other)));
@@ -15,13 +14,13 @@ export function clauseCovers(general: Clause, special: Clause): boolean {
 function constraintCovers(general: Constraint, special: Constraint): boolean {
   const { attribute } = general;
   if (attribute !== special.attribute) return false;
-  const inside = general.values.length === 0 || (special.values.length > 0 && special.values.every((value) => general.values.some((each) => valueCovers(attribute, each, value))));
+  const inside = general.values.length === 0 || (special.values.length > 0 && special.values.every((value) => listCovers(attribute, general.values, value)));
   return inside && general.notValues.every((excluded) => excludes(attribute, special, excluded));
 }
 
 /** Does nothing that fulfils the constraint match the value? */
 function excludes(attribute: string, constraint: Constraint, value: string): boolean {
-  if (constraint.notValues.some((each) => valueCovers(attribute, each, value))) return true;
+  if (listCovers(attribute, constraint.notValues, value)) return true;
   return constraint.values.length > 0 && constraint.values.every((each) => isExact(attribute, each) && !valueCovers(attribute, value, each) && isSimple(attribute, value));
 }
 
@@ -29,7 +28,7 @@ function excludes(attribute: string, constraint: Constraint, value: string): boo
 export function isContradiction(clause: Clause): Constraint | undefined {
   return clause.constraints.find(
     (constraint) =>
-      (constraint.values.length > 0 && constraint.values.every((value) => constraint.notValues.some((each) => valueCovers(constraint.attribute, each, value)))) ||
+      (constraint.values.length > 0 && constraint.values.every((value) => listCovers(constraint.attribute, constraint.notValues, value))) ||
       clause.constraints.some((other) => other !== constraint && other.attribute === constraint.attribute && disjoint(constraint, other)),
   );
 }
@@ -55,6 +54,21 @@ export function isTemplate(path: string): boolean {
   return path.includes("{");
 }
 
+/** A list's values by themselves, and those of them that stand for more than one string: lists of thousands are compared with each other. */
+const sorted = new WeakMap<readonly string[], { attribute: string; all: Set<string>; general: string[] }>();
+
+/** Does some value of the list match whatever this one does? */
+export function listCovers(attribute: string, list: readonly string[], value: string): boolean {
+  let known = sorted.get(list);
+  // With anchors, one list may stand for two attributes.
+  if (known?.attribute !== attribute) {
+    const plain = (each: string): string => (attribute === "host" ? each.toLowerCase() : each);
+    known = { attribute, all: new Set(list.map(plain)), general: list.filter((each) => !isExact(attribute, each) || ADDRESSES.includes(attribute)) };
+    sorted.set(list, known);
+  }
+  return known.all.has(attribute === "host" ? value.toLowerCase() : value) || known.general.some((each) => valueCovers(attribute, each, value));
+}
+
 export function valueCovers(attribute: string, general: string, special: string): boolean {
   if (ADDRESSES.includes(attribute)) return networkCovers(general, special);
   if (attribute === "host") return textCovers(general.toLowerCase(), special.toLowerCase());
@@ -70,18 +84,4 @@ function textCovers(general: string, special: string): boolean {
   if (general.startsWith("*")) return !special.endsWith("*") && special.endsWith(general.slice(1));
   if (general.endsWith("*")) return !special.startsWith("*") && special.replace(/\*$/, "").startsWith(general.slice(0, -1));
   return false;
-}
-
-function networkCovers(general: string, special: string): boolean {
-  // What is no address was refused already.
-  if (cidrProblem(general) !== undefined || cidrProblem(special) !== undefined) return general === special;
-  const [network = "", bits] = general.split("/");
-  const [address = "", most] = special.split("/");
-  const family = isIPv6(network) ? "ipv6" : "ipv4";
-  if (isIPv6(address) !== isIPv6(network)) return false;
-  const width = family === "ipv6" ? 128 : 32;
-  if (Number(bits ?? width) > Number(most ?? width)) return false;
-  const list = new BlockList();
-  list.addSubnet(network, Number(bits ?? width), family);
-  return list.check(address, family);
 }

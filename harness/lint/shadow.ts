@@ -2,8 +2,9 @@
 import { DRY_RUN } from "../compose/check/authorization.ts";
 import type { Report } from "../compose/report.ts";
 import { formatPosition } from "../errors.ts";
-import { denies, placeOf, type Clause, type Rule } from "./clauses.ts";
-import { clauseCovers, isContradiction, isExact } from "./cover.ts";
+import { denies, placeOf, type Clause, type Constraint, type Rule } from "./clauses.ts";
+import { ADDRESSES, clauseCovers, isContradiction, isExact, isTemplate } from "./cover.ts";
+import { networkKey, networkKeys } from "../compose/check/network.ts";
 import type { Attached } from "./attached.ts";
 
 export function lintShadowed(rules: Rule[], attached: Attached, report: Report): void {
@@ -50,22 +51,30 @@ interface Entry {
   clause: Clause;
 }
 
-/** Finds clauses that may cover another without comparing all with all: by one exact value that both must have. */
+/** Finds clauses that may cover another without comparing all with all: by the values of one attribute that both must have. */
 class ClauseIndex {
   readonly #byValue = new Map<string, Entry[]>();
+  /** By attribute, how long the patterns and networks are that something was added under. */
+  readonly #lengths = new Map<string, Set<number>>();
   readonly #general: Entry[] = [];
 
   add(entry: Entry): void {
-    const selective = entry.clause.constraints.find(({ attribute, values }) => values.length > 0 && values.every((value) => isExact(attribute, value)));
+    const { constraints } = entry.clause;
+    const having = (is: (attribute: string, value: string) => boolean): Constraint | undefined => constraints.find(({ attribute, values }) => values.length > 0 && values.every((value) => is(attribute, value)));
+    const selective = having(isExact) ?? having((attribute, value) => isExact(attribute, value) || patternKey(attribute, value) !== undefined);
     if (!selective) {
       this.#general.push(entry);
       return;
     }
     for (const value of selective.values) {
-      const key = keyOf(selective.attribute, value);
+      const { key, length } = patternKey(selective.attribute, value) ?? { key: keyOf(selective.attribute, value), length: undefined };
       const list = this.#byValue.get(key);
       if (list) list.push(entry);
       else this.#byValue.set(key, [entry]);
+      if (length === undefined) continue;
+      const lengths = this.#lengths.get(selective.attribute);
+      if (lengths) lengths.add(length);
+      else this.#lengths.set(selective.attribute, new Set([length]));
     }
   }
 
@@ -74,17 +83,41 @@ class ClauseIndex {
     let first: Rule | undefined;
     for (const clause of rule.clauses) {
       if (isContradiction(clause)) continue;
-      const found = this.#candidates(clause).find((entry) => clauseCovers(entry.clause, clause) && eligible(entry.rule));
+      const found = this.#candidates(rule, clause).find((entry) => clauseCovers(entry.clause, clause) && eligible(entry.rule));
       if (!found) return undefined;
       first ??= found.rule;
     }
     return first;
   }
 
-  #candidates(clause: Clause): Entry[] {
-    const keyed = clause.constraints.flatMap(({ attribute, values }) => values.flatMap((value) => this.#byValue.get(keyOf(attribute, value)) ?? []));
-    return [...this.#general, ...keyed];
+  /** Each once, and none of the rule's own. */
+  #candidates(rule: Rule, clause: Clause): Entry[] {
+    const found = new Set(this.#general);
+    for (const { attribute, values } of clause.constraints) {
+      const lengths = this.#lengths.get(attribute) ?? [];
+      for (const value of values) for (const key of keysOf(attribute, value, lengths)) for (const entry of this.#byValue.get(key) ?? []) found.add(entry);
+    }
+    return [...found].filter((entry) => entry.rule !== rule);
   }
 }
 
-const keyOf = (attribute: string, value: string): string => `${attribute} ${attribute === "host" ? value.toLowerCase() : value}`;
+const plain = (attribute: string, value: string): string => (attribute === "host" ? value.toLowerCase() : value);
+const keyOf = (attribute: string, value: string): string => `${attribute} ${plain(attribute, value)}`;
+const prefixKey = (attribute: string, value: string, length: number): string => `${attribute}* ${plain(attribute, value).slice(0, length)}`;
+
+/** Of a network, or of a pattern that is a prefix: the key that {@link keysOf} gives for whatever it covers. */
+function patternKey(attribute: string, value: string): { key: string; length: number } | undefined {
+  if (ADDRESSES.includes(attribute)) {
+    const network = networkKey(value);
+    return network && { key: `${attribute} ${network.key}`, length: network.length };
+  }
+  if (!value.endsWith("*") || value.startsWith("*") || (attribute === "path" && isTemplate(value))) return undefined;
+  return { key: prefixKey(attribute, value, value.length - 1), length: value.length - 1 };
+}
+
+/** Under which keys there may be something that covers this value. */
+function* keysOf(attribute: string, value: string, lengths: Iterable<number>): Iterable<string> {
+  yield keyOf(attribute, value);
+  if (ADDRESSES.includes(attribute)) for (const key of networkKeys(value, lengths)) yield `${attribute} ${key}`;
+  else for (const length of lengths) if (length <= value.length) yield prefixKey(attribute, value, length);
+}

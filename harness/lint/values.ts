@@ -2,7 +2,7 @@
 import type { Report } from "../compose/report.ts";
 import type { Path } from "../compose/source.ts";
 import { placeOf, restricts, type Policy, type Rule } from "./clauses.ts";
-import { isTemplate, valueCovers } from "./cover.ts";
+import { isTemplate, listCovers } from "./cover.ts";
 import type { Attached } from "./attached.ts";
 
 /** What is odd about a value, and what to do. `never`: it matches no request at all. */
@@ -63,7 +63,7 @@ function pathOddities(value: string, list: string[], restrictive: boolean): Oddi
     const start = value.slice(0, value.indexOf("{"));
     return [{ code: "deny-template", message: `{*} and {**} stand for letters, digits and -._~%!$&'()*+,;:@= only: a path with another character, such as ${start}a|b over HTTP/2, slips past`, fix: `use the prefix "${start}*"` }];
   }
-  const covered = (path: string): boolean => list.some((each) => valueCovers("path", each, path));
+  const covered = (path: string): boolean => listCovers("path", list, path);
   if (value.endsWith("*")) {
     const bare = value.slice(0, -2);
     return value.endsWith("/*") && bare !== "" && !covered(bare) ? [{ code: "path-boundary", message: `${bare} itself, without the slash, slips past`, fix: `add "${bare}"` }] : [];
@@ -80,7 +80,7 @@ function hostOddities(value: string, list: string[], restrictive: boolean): Oddi
     result.push({ code: "host-prefix", message: `a prefix of a host name is chosen by whoever registers the rest: ${value.slice(0, -1)}evil.example matches too`, fix: "name the hosts, or a suffix" });
   }
   const hasPort = /:(\d+|\*)$/.test(value) || value.endsWith("*");
-  if (!hasPort && !list.some((each) => valueCovers("host", each, `${value.replace(/^\*/, "x")}:1`))) {
+  if (!hasPort && !listCovers("host", list, `${value.replace(/^\*/, "x")}:1`)) {
     result.push({ code: "host-port", message: `a client may write a port behind the host, and then this doesn't match${restrictive ? ": the request slips past" : ""}`, fix: value.startsWith("*") ? "match by path or port instead: a suffix can't carry any port" : `add "${value}:*"` });
   }
   return result;

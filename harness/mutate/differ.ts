@@ -1,9 +1,9 @@
 /** Looks for a request on which a mutant decides otherwise than the policies: made from what both look at, and decided by the module. */
-import { allConditions, rulesOf, type Condition, type RuleConditions } from "../decide/conditions.ts";
+import { allConditions, IDENTITY, rulesOf, type Condition, type RuleConditions } from "../decide/conditions.ts";
 import type { AuthzModule } from "../decide/module.ts";
 import { Resource } from "../compose/index.ts";
 import { CONNECTION, type EdgeNode, type Gateway, type Policy, type Workload } from "../decide/node.ts";
-import { elsewhere, fulfilling } from "../decide/samples.ts";
+import { elsewhere, fulfilling, OUTSIDER } from "../decide/samples.ts";
 import type { AccessRequest } from "../decide/request.ts";
 import type { Listener } from "../decide/table.ts";
 import type { Mutant } from "./mutants.ts";
@@ -22,8 +22,11 @@ export interface Difference {
   to: "allow" | "deny";
 }
 
-const MOST_TRIES = 3_000;
+const MOST_TRIES = 8_000;
 const MOST_WAYS = 40;
+const MOST_PEERS = 6;
+/** To try a change on. */
+const NOBODY: AccessRequest = { ...CONNECTION, peer: undefined, tls: true, sni: undefined, direct: OUTSIDER.address, remote: OUTSIDER.address, local: { address: OUTSIDER.address, port: 1 } };
 
 export function differing(node: EdgeNode, gateway: Gateway, module: AuthzModule, mutant: Mutant, concerned: readonly Workload[]): Difference | undefined {
   let tries = 0;
@@ -63,13 +66,27 @@ function* requestsFor(gateway: Gateway, workload: Workload, mutant: Mutant, poli
   const rules = [...old, ...changed].filter(({ index }) => mutant.rule === undefined || index === mutant.rule);
   const others = policies.flatMap((policy) => rulesOf(policy, connection));
   const varied = [...rules, ...others].flatMap(allConditions);
+  const peers = peersOf(varied);
   for (const { listener, ...start } of bases.slice(0, 4)) {
-    const common = { peer: undefined, tls: true, direct: "198.51.100.9", remote: "198.51.100.9", local: { address: listener.addresses[0]!, port: listener.port } };
-    const base: AccessRequest = connection ? { ...common, ...CONNECTION, sni: gateway.chain!.serverNames[0]?.replace("*", "any") } : { ...common, method: "GET", claims: undefined, ...start };
-    const starts = [base, ...rules.flatMap((rule) => witnesses(base, rule)), ...others.flatMap((rule) => witnesses(base, rule).slice(0, 3))];
-    for (const request of starts) yield { listener, request };
-    for (const request of starts) for (const way of ways(varied)) yield { listener, request: way(request) };
+    const common = { tls: true, direct: "198.51.100.9", remote: "198.51.100.9", local: { address: listener.addresses[0]!, port: listener.port } };
+    const base = peers.map((peer): AccessRequest => (connection ? { ...common, ...CONNECTION, peer, sni: gateway.chain!.serverNames[0]?.replace("*", "any") } : { ...common, method: "GET", claims: undefined, peer, ...start }));
+    const near = [...base, ...rules.flatMap((rule) => base.flatMap((each) => witnesses(each, rule)))];
+    const far = others.flatMap((rule) => base.flatMap((each) => witnesses(each, rule).slice(0, 3)));
+    for (const request of [...near, ...far]) yield { listener, request };
+    for (const starts of [near, far]) for (const request of starts) for (const way of ways(varied)) yield { listener, request: way(request) };
   }
+}
+
+/** Who may be calling: whom the policies name, nobody that they name, and somebody without a certificate. */
+function peersOf(conditions: readonly Condition[]): (string[] | undefined)[] {
+  const named = new Map<string, string[]>();
+  for (const condition of conditions.filter(({ attribute }) => IDENTITY.has(attribute))) {
+    for (const way of fulfilling({ ...condition, negated: false }, 2)) {
+      const { peer } = way(NOBODY);
+      if (peer) named.set(peer.join(), peer);
+    }
+  }
+  return [...[...named.values()].slice(0, MOST_PEERS), OUTSIDER.peer, undefined];
 }
 
 /** Every value of every condition, and what none of them names. */
@@ -83,7 +100,24 @@ function witnesses(base: AccessRequest, rule: RuleConditions): AccessRequest[] {
   const alternatives = (rule.from.length > 0 ? rule.from : [[]]).flatMap((source) => (rule.to.length > 0 ? rule.to : [[]]).map((operation) => [...source, ...operation, ...rule.when]));
   return alternatives.slice(0, 8).flatMap((conditions) => {
     let requests = [base];
-    for (const condition of conditions) requests = requests.flatMap((request) => fulfilling(condition, 8).map((way) => way(request))).slice(0, MOST_WAYS);
+    // Conditions on the same part of a request, such as principals and namespaces, would undo what the others set.
+    for (const same of byPart(conditions)) {
+      const values = same.filter(({ negated }) => !negated).flatMap((condition) => fulfilling(condition, 8));
+      const others = same.filter(({ negated }) => negated).flatMap((condition) => fulfilling(condition, 8));
+      requests = requests.flatMap((request) => {
+        const there = values.length > 0 ? values.map((way) => way(request)) : [request];
+        return [...there, ...there.flatMap((each) => others.map((way) => way(each)))];
+      }).slice(0, MOST_WAYS);
+    }
     return requests;
   });
+}
+
+function byPart(conditions: readonly Condition[]): Condition[][] {
+  const parts = new Map<string, Condition[]>();
+  for (const condition of conditions) {
+    const part = IDENTITY.has(condition.attribute) ? "peer" : condition.attribute;
+    parts.set(part, [...(parts.get(part) ?? []), condition]);
+  }
+  return [...parts.values()];
 }

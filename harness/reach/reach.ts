@@ -11,7 +11,7 @@ import { Probes } from "../decide/probes.ts";
 import { peerText, type AccessRequest } from "../decide/request.ts";
 import { fulfilling, instances } from "../decide/samples.ts";
 import type { Chain, Listener, Route } from "../decide/table.ts";
-import { isIdentity, remaining, type Remaining } from "./residual.ts";
+import { isSettled, remaining, type Remaining } from "./residual.ts";
 
 export type Access = "all" | "some" | "none" | "refused";
 
@@ -72,8 +72,8 @@ interface Spot {
 export function reach(node: EdgeNode, peer: string[] | undefined): ReachResult {
   const result: ReachResult = { principal: peerText(peer), reaches: [], findings: [] };
   for (const gateway of node.gateways) {
-    const identity = gateway.policies.flatMap((policy) => rulesOf(policy)).flatMap(allConditions).filter(isIdentity);
-    const probes = gateway.config && identity.length > 0 ? new Probes(gateway, identity) : undefined;
+    const settled = gateway.policies.flatMap((policy) => rulesOf(policy)).flatMap(allConditions).filter((each) => isSettled(each));
+    const probes = gateway.config && settled.length > 0 ? new Probes(gateway, settled) : undefined;
     try {
       for (const spot of spotsOf(gateway)) result.reaches.push(new Explorer(node, gateway, spot, peer, probes, result.findings).reach());
     } finally {
@@ -129,7 +129,8 @@ class Explorer {
     if (chain.tcp?.backends.length === 0) return { ...head, access: "refused", reason: "no TCPRoute is on this listener: it closes every connection" };
     if (chain.clientCertificate && this.#base.peer === undefined) return { ...head, access: "refused", reason: "no connection without a client certificate" };
     if (this.#seen.peer !== undefined && this.#seen.peer.length > 1) return { ...head, access: "none", reason: "a certificate with more than one URI SAN is always denied" };
-    const holds = this.probes?.holding(this.#seen) ?? ((): boolean => false);
+    const probed = this.probes?.holding(this.#seen) ?? ((): boolean => false);
+    const holds = (condition: Condition): boolean | undefined => (isSettled(condition, chain.tls) ? probed(condition) : undefined);
     const policies = { gateway: this.gateway.applying(workload, "gateway"), workload: this.gateway.applying(workload, "workload") };
     const stages = (["gateway", "workload"] as const).map((stage) => this.#stage(policies[stage].filter(isEnforced), holds));
     const onTrial = [...policies.gateway, ...policies.workload].filter((policy) => policy.annotations[DRY_RUN] === "true").map(({ id }) => id);
@@ -146,7 +147,7 @@ class Explorer {
     return this.#settled({ ...told, access: free ? "all" : "some", reason });
   }
 
-  #stage(policies: readonly Policy[], holds: (condition: Condition) => boolean): Stage {
+  #stage(policies: readonly Policy[], holds: (condition: Condition) => boolean | undefined): Stage {
     const allows = policies.filter((policy) => policy.spec.action !== "DENY");
     return { open: allows.length === 0, allowed: remaining(allows, holds, this.#base.connection), denied: remaining(policies.filter((policy) => policy.spec.action === "DENY"), holds, this.#base.connection) };
   }

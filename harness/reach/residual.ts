@@ -1,4 +1,4 @@
-/** What is left of a policy's rules once it is known who calls: which can't match any more, and which conditions the others still have. */
+/** What is left of a policy's rules once it is known who calls where: which can't match any more, and which conditions the others still have. */
 import { IDENTITY, isHttp, rulesOf, type Condition, type RuleConditions } from "../decide/conditions.ts";
 import type { Policy } from "../decide/node.ts";
 
@@ -8,11 +8,11 @@ export interface Remaining {
   conditions: Condition[];
 }
 
-/** Every way in which these policies' rules can still match. @param holds tells of conditions on identity whether they hold */
-export function remaining(policies: readonly Policy[], holds: (condition: Condition) => boolean, connection = false): Remaining[] {
+/** Every way in which these policies' rules can still match. @param holds of conditions that are settled already, whether they hold; undefined for others */
+export function remaining(policies: readonly Policy[], holds: (condition: Condition) => boolean | undefined, connection = false): Remaining[] {
   return policies.flatMap((policy) => rulesOf(policy, connection)).flatMap((rule) => {
     if (connection && rule.when.some(({ attribute }) => isHttp(attribute))) return [];
-    const open = (conditions: Condition[]): Condition[] | undefined => (conditions.every((each) => !isIdentity(each) || holds(each)) ? conditions.filter((each) => !isIdentity(each)) : undefined);
+    const open = (conditions: Condition[]): Condition[] | undefined => (conditions.every((each) => holds(each) !== false) ? conditions.filter((each) => holds(each) === undefined) : undefined);
     const alternatives = (lists: Condition[][]): Condition[][] => (lists.length === 0 ? [[]] : shortest(lists.flatMap((each) => (open(each) ? [open(each)!] : []))));
     const when = open(rule.when);
     if (!when) return [];
@@ -25,4 +25,5 @@ function shortest(lists: Condition[][]): Condition[][] {
   return lists.some((each) => each.length === 0) ? [[]] : lists;
 }
 
-export const isIdentity = ({ attribute }: Condition): boolean => IDENTITY.has(attribute);
+/** Does the caller, or the listener, settle it, or may it with some listener? A listener has its port, and without TLS there is no server name. */
+export const isSettled = ({ attribute }: Condition, tls = false): boolean => IDENTITY.has(attribute) || attribute === "port" || (attribute === "sni" && !tls);

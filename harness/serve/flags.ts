@@ -10,6 +10,7 @@ export const FLAGS = {
   downstreamTermination: [0x4000, "DC"],
   retryLimit: [0x8000, "URX"],
   idleTimeout: [0x10000, "SI"],
+  upstreamProtocolError: [0x800000, "UPE"],
 } as const satisfies Record<string, readonly [number, string]>;
 
 export type Flag = keyof typeof FLAGS;

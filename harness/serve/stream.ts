@@ -51,6 +51,11 @@ export class ServedStream implements StreamSink {
     chain.streams.add(this);
   }
 
+  /** The client has the answer's headers. */
+  get answering(): boolean {
+    return this.http.downstream.headers !== undefined;
+  }
+
   get requestComplete(): boolean {
     return this.#requestComplete;
   }

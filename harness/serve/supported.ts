@@ -1,12 +1,11 @@
 /** Whether the host engine can serve a configuration: all of it, or not at all. */
-import { Ajv, type ErrorObject } from "ajv";
+import type { ErrorObject } from "ajv";
+import { schemaChecker } from "../ajv.ts";
 import { SelvedgeError, type Finding } from "../errors.ts";
 import { compileRegex } from "./router/regex.ts";
 import { NodeConfig } from "./schema/node.ts";
 
-const ajv = new Ajv({ allErrors: true, verbose: true, strict: true, strictTuples: false });
-ajv.addKeyword({ keyword: "expected", schemaType: "string" });
-const validate = ajv.compile(NodeConfig);
+const validate = schemaChecker({ strictTuples: false }).compile(NodeConfig);
 
 /** What in this configuration the host engine doesn't do, one finding each; nothing when it serves all of it. */
 export function unsupported(config: unknown): Finding[] {

@@ -188,7 +188,7 @@ function comparable(reply: Reply): unknown {
   } catch {
     // not what an upstream saw
   }
-  return { status: reply.status, headers: clean(reply.headers), body, trailers: reply.trailers };
+  return { status: reply.status, headers: clean(reply.headers), body, trailers: reply.trailers, informational: reply.informational };
 }
 
 type Where = "plain" | "mtls" | "tls";
@@ -252,6 +252,14 @@ describe("requests as bytes", () => {
     ["bytes beyond ASCII", `GET /open HTTP/1.1\r\n${H}b: \xe9\xff\r\n\r\n`],
     ["an upgrade", `GET /open HTTP/1.1\r\n${H}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n`],
     ["an upgrade that Connection doesn't name", `GET /open HTTP/1.1\r\n${H}Upgrade: websocket\r\n\r\n`],
+    ["a wish for HTTP/2", `GET /open HTTP/1.1\r\n${H}Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n`],
+    ["a coding besides chunks", `POST /open HTTP/1.1\r\n${H}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n`],
+    ["a coding that isn't chunks", `POST /open HTTP/1.1\r\n${H}Transfer-Encoding: identity\r\n\r\n`],
+    ["a chunk that is none", `POST /open HTTP/1.1\r\n${H}Transfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n0\r\n\r\n`],
+    ["an answer that isn't HTTP", `GET /open/junk HTTP/1.1\r\n${H}\r\n`],
+    ["an answer with a header that is none", `GET /open/unreadable HTTP/1.1\r\n${H}\r\n`],
+    ["an answer with 70 KB of headers", `GET /open/wide/70000 HTTP/1.1\r\n${H}\r\n`],
+    ["an answer with 150 headers", `GET /open/many/150 HTTP/1.1\r\n${H}\r\n`],
     ["TRACE", `TRACE /open HTTP/1.1\r\n${H}\r\n`],
     ["HEAD", `HEAD /open HTTP/1.1\r\n${H}\r\n`],
     ["HEAD, denied", `HEAD /exact HTTP/1.1\r\n${H}\r\n`],
@@ -373,6 +381,7 @@ describe("HTTP/2", () => {
     ["HEAD", "plain", {}, call("/open", { ":method": "HEAD" })],
     ["gRPC, denied", "plain", {}, call("/exact", { ":method": "POST", "content-type": "application/grpc" })],
     ["gRPC, down", "plain", {}, call("/down", { ":method": "POST", "content-type": "application/grpc" })],
+    ["Expect: 100-continue", "plain", {}, { ...call("/open", { ":method": "POST", expect: "100-continue" }), body: ["abc"] }],
     ["cookies", "plain", {}, call("/open", { cookie: ["a=1", "b=2"] })],
   ])("%s", async (_, where, client, each) => {
     await both(where, async (port) => [await sendHttp2(pki, port, client, each)]);

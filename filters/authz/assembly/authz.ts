@@ -187,14 +187,14 @@ export class Authz {
     const engine = this.engine;
     const needs = engine.needs;
     const input = this.input;
-    if (!this.serving) return this.denyUnusual(Unusual.NoBundle);
-    if ((needs & Needs.Identity) != 0 || this.identity.complete) {
+    const identified = (needs & Needs.Identity) != 0 || this.identity.complete;
+    // Also where nothing is asked of it: a denial names it.
+    if (identified) {
       this.identity.load(peer);
       input.setPeer(peer);
-      if (peer.ambiguous) {
-        return this.denyUnusual(Unusual.AmbiguousIdentity);
-      }
-    }
+    } else input.setNobody();
+    if (!this.serving) return this.denyUnusual(Unusual.NoBundle);
+    if (identified && peer.ambiguous) return this.denyUnusual(Unusual.AmbiguousIdentity);
     if ((needs & FETCHED) != 0) this.fetch(needs);
     let allowed = engine.allows(input);
     let rule = engine.rule;

@@ -1,8 +1,9 @@
 /** Runs cases on the Proxy-Wasm host: no proxy, no network, time that only moves when it is told to. */
-import { readFile } from "node:fs/promises";
-import { Symbolizer } from "../../build/symbolize.ts";
+import { readFileSync } from "node:fs";
+import { Symbolizer, type Symbols } from "../../build/symbolize.ts";
 import type { Counted, Coverage } from "../../coverage/index.ts";
-import { DEFAULT_EPOCH_MS, FakeClock, loadFilter, type Filter, type FilterOptions } from "../../host/index.ts";
+import { DEFAULT_EPOCH_MS, FakeClock, loadFilter, type Filter, type FilterOptions, type LogEntry } from "../../host/index.ts";
+import { WasmModule } from "../../host/module.ts";
 import type { Engine } from "../engine.ts";
 import { planConnection, planRequest, type CaseObservation, type CasePlan, type ConnectionSeen, type Exchange, type MetricChange, type StepObservation, type StepPlan } from "../plan.ts";
 import type { CallAnswerSpec } from "../schema-calls.ts";
@@ -17,36 +18,50 @@ export interface HostEngineOptions {
 }
 
 export function hostEngine({ coverage }: HostEngineOptions = {}): Engine {
-  const modules = new Map<string, Promise<Uint8Array>>();
+  // Compiled once; each case has VMs of its own.
+  const modules = new Map<string, WasmModule>();
+  const moduleOf = ({ module: file, filter }: CasePlan, load: () => { code: Uint8Array; symbols: Symbols }): WasmModule => {
+    const key = JSON.stringify([file, filter]);
+    let module = modules.get(key);
+    if (module === undefined) {
+      const { code, symbols } = load();
+      modules.set(key, (module = WasmModule.load(code, { name: filter, symbols })));
+    }
+    return module;
+  };
   return {
     name: "host",
     prepare: () => Promise.resolve(),
     run: async (plan) => {
-      if (coverage !== undefined) return runCounted(plan, coverage.count(plan.module));
-      if (!modules.has(plan.module)) modules.set(plan.module, readFile(plan.module));
-      const code = await modules.get(plan.module)!;
-      return runCase(plan, code, { symbols: new Symbolizer(code, plan.module) });
+      if (coverage === undefined) return runCase(plan, moduleOf(plan, () => readModule(plan.module)));
+      const counted = coverage.count(plan.module);
+      return runCounted(plan, moduleOf(plan, () => counted), counted);
     },
     close: () => Promise.resolve(),
   };
 }
 
+function readModule(file: string): { code: Uint8Array; symbols: Symbols } {
+  const code = readFileSync(file);
+  return { code, symbols: new Symbolizer(code, file) };
+}
+
 /** A case that fails counts too: what has run has run. */
-async function runCounted(plan: CasePlan, { code, finish, ...options }: Counted): Promise<CaseObservation> {
+async function runCounted(plan: CasePlan, module: WasmModule, { finish, onInstance }: Counted): Promise<CaseObservation> {
   try {
-    return await runCase(plan, code, options);
+    return await runCase(plan, module, onInstance);
   } finally {
     finish();
   }
 }
 
-async function runCase(plan: CasePlan, code: Uint8Array, options: Pick<FilterOptions, "symbols" | "onInstance">): Promise<CaseObservation> {
+async function runCase(plan: CasePlan, module: WasmModule, onInstance?: FilterOptions["onInstance"]): Promise<CaseObservation> {
   // Filters that draw lots seed them with the clock: the same in every run.
   const clock = new FakeClock(DEFAULT_EPOCH_MS);
   const callouts = new HostCallouts();
   const given = new Set<CallAnswerSpec>();
   callouts.stubs = new Stubs(plan.steps[0]?.clusters ?? {}, given);
-  const filter = await loadFilter(code, { ...options, name: plan.filter, rootId: plan.rootId, config: plan.config, clock, clusters: callouts.clusters(plan) });
+  const filter = await loadFilter(module.code, { compiled: module, ...(onInstance && { onInstance }), name: plan.filter, rootId: plan.rootId, config: plan.config, clock, clusters: callouts.clusters(plan) });
   if (filter.status.state === "rejected") return { configurationError: filter.status.reason ?? "no reason given", ...trapOf(filter), steps: [] };
   const steps: StepObservation[] = [];
   for (const step of plan.steps) {
@@ -55,7 +70,13 @@ async function runCase(plan: CasePlan, code: Uint8Array, options: Pick<FilterOpt
   }
   const trap = trapOf(filter);
   filter.close();
-  return { ...trap, steps };
+  return { ...trap, ...remarksOf(filter), steps };
+}
+
+function remarksOf(filter: Filter): Pick<CaseObservation, "remarks" | "crash"> {
+  const own = (level: LogEntry["level"]): string[] => filter.logs.filter((entry) => entry.from === "host" && entry.level === level).map(({ message }) => message);
+  const crash = own("critical")[0];
+  return { remarks: [...new Set(own("warn"))], ...(crash !== undefined && { crash }) };
 }
 
 function trapOf(filter: Filter): Pick<CaseObservation, "trap"> {

@@ -46,7 +46,7 @@ const Rule = closed({
 export const AuthorizationSpec = closed({
   selector: optional(Selector),
   targetRef: optional(TargetRef),
-  targetRefs: optional(Type.Array(TargetRef, { maxItems: 16 })),
+  targetRefs: optional(Type.Array(TargetRef, { minItems: 1, maxItems: 16 })),
   action: optional(
     Type.Union(["ALLOW", "DENY", "AUDIT", "CUSTOM"].map((value) => Type.Literal(value))),
   ),

@@ -22,7 +22,7 @@ const JwtRule = closed({
 export const RequestAuthenticationSpec = closed({
   selector: optional(Selector),
   targetRef: optional(TargetRef),
-  targetRefs: optional(Type.Array(TargetRef, { maxItems: 16 })),
+  targetRefs: optional(Type.Array(TargetRef, { minItems: 1, maxItems: 16 })),
   jwtRules: optional(Type.Array(JwtRule, { maxItems: 4096 })),
 });
 

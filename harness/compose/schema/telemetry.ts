@@ -32,7 +32,7 @@ const AccessLogging = closed({
 export const TelemetrySpec = closed({
   selector: optional(Selector),
   targetRef: optional(TargetRef),
-  targetRefs: optional(Type.Array(TargetRef, { maxItems: 16 })),
+  targetRefs: optional(Type.Array(TargetRef, { minItems: 1, maxItems: 16 })),
   metrics: optional(Type.Array(Metrics)),
   accessLogging: optional(Type.Array(AccessLogging)),
   tracing: unsupported("tracing is not supported"),

@@ -8,7 +8,7 @@ import type { Chain } from "../chain.ts";
 import { ServedStream, type ClientSide } from "../stream.ts";
 import { HeaderWatch } from "./header-watch.ts";
 import { RawClient } from "./raw-client.ts";
-import { serveUpgrade } from "./upgrade.ts";
+import { serveUpgrade, withoutHttp2 } from "./upgrade.ts";
 
 /** So that Node leaves it to the checks that come later to count. */
 const SLACK_BYTES = 4096;
@@ -43,8 +43,13 @@ export function http1Server(chain: Chain, connectionOf: (socket: Duplex) => Conn
   server.on("connect", (_: IncomingMessage, socket: Duplex) => refuse(chain, connectionOf(socket), socket, { status: 404, body: "", details: "route_not_found", headers: [] }));
   server.on("clientError", (error: ParserError, socket: Duplex) => {
     const stream = latest.get(socket);
+    if (!socket.writable || error.code === "ECONNRESET") return void socket.destroy();
+    if (stream && !stream.requestComplete && error.code !== "HPE_INVALID_EOF_STATE" && (stream.http.ended || !stream.answering)) {
+      // A body that is none; its request may have been answered without it, and is followed by nothing.
+      return stream.http.ended ? undefined : stream.refuse(refusalOf(error), stream.http.requestHeaders);
+    }
     // What comes in pieces fails in pieces: an answer that has begun is not followed by another one.
-    if (!socket.writable || error.code === "ECONNRESET" || (stream && !stream.http.ended)) return void socket.destroy();
+    if (stream && !stream.http.ended) return void socket.destroy();
     refuse(chain, connectionOf(socket), socket, refusalOf(error));
   });
   return server;
@@ -67,12 +72,12 @@ function refuse(chain: Chain, connection: Connection, socket: Duplex, refusal: R
 }
 
 function rawRequest(request: IncomingMessage): RawRequest {
-  return {
+  return withoutHttp2({
     protocol: request.httpVersion === "1.1" ? "HTTP/1.1" : "HTTP/1.0",
     method: request.method ?? "",
     target: request.url ?? "",
     pairs: pairsOf(request.rawHeaders),
-  };
+  });
 }
 
 function serveRequest(chain: Chain, connection: Connection, request: IncomingMessage, response: ServerResponse, made: (stream: ServedStream) => void): void {
@@ -89,9 +94,10 @@ function serveRequest(chain: Chain, connection: Connection, request: IncomingMes
   request.on("error", () => stream.aborted());
   const late = setTimeout(() => !stream.requestComplete && stream.refuse({ status: 408, body: "request timeout", details: "request_overall_timeout", headers: [] }), chain.limits.requestMs);
   late.unref();
-  if (admission.refusal) {
+  const unread = undecodable(request);
+  if (unread || admission.refusal) {
     request.resume();
-    return stream.refuse(admission.refusal, admission.headers);
+    return stream.refuse((unread ?? admission.refusal)!, unread ? undefined : admission.headers);
   }
   const length = request.headers["content-length"];
   const bodiless = request.headers["transfer-encoding"] === undefined && (length === undefined || Number(length) === 0);
@@ -101,6 +107,12 @@ function serveRequest(chain: Chain, connection: Connection, request: IncomingMes
     request.on("end", () => request.complete && stream.end());
   }
   stream.request(admission.headers, bodiless, raw);
+}
+
+/** Node reads a body whose last coding is chunked, and leaves the others to whoever wants it; Envoy wants no other. */
+function undecodable({ headers }: IncomingMessage): Refusal | undefined {
+  const coding = headers["transfer-encoding"];
+  return coding === undefined || /^chunked$/i.test(coding) ? undefined : { status: 501, body: "Not Implemented", details: "http1.invalid_transfer_encoding", headers: [] };
 }
 
 class Http1Client implements ClientSide {

@@ -39,6 +39,7 @@ function serveStream(chain: Chain, connection: Connection, http2: ServerHttp2Str
   const late = setTimeout(() => !stream.requestComplete && stream.refuse({ status: 408, body: "request timeout", details: "request_overall_timeout", headers: [] }), chain.limits.requestMs);
   late.unref();
   if (admission.refusal) return stream.refuse(admission.refusal, admission.headers);
+  if (raw.pairs.some(([name, value]) => name === "expect" && /^100-continue$/i.test(value))) http2.additionalHeaders({ ":status": 100 });
   if (!endStream) {
     let trailers: HeaderMap | undefined;
     http2.on("trailers", (_: unknown, __: number, rest?: string[]) => (trailers = fromFlat(rest ?? [], "other")));

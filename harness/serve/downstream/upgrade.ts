@@ -13,10 +13,9 @@ import { RawClient } from "./raw-client.ts";
  */
 export function serveUpgrade(chain: Chain, connection: Connection, incoming: IncomingMessage, raw: RawRequest, socket: Socket, head: Buffer): void {
   socket.on("error", () => {}); // "close" follows
-  const request = withoutHttp2(raw);
-  const asked = upgradeOf(request) !== undefined;
+  const asked = upgradeOf(raw) !== undefined;
   const hasBody = incoming.headers["transfer-encoding"] !== undefined || Number(incoming.headers["content-length"] ?? 0) > 0;
-  const admission = chain.admit(request, connection);
+  const admission = chain.admit(raw, connection);
   let open = false;
   const client = new RawClient(socket, () => {
     open = true;
@@ -39,11 +38,11 @@ export function serveUpgrade(chain: Chain, connection: Connection, incoming: Inc
   // Node has stopped reading requests here, so that a body couldn't be told from what follows it.
   const refusal = admission.refusal ?? (hasBody ? { status: 400, body: "Bad Request", details: "http1.codec_error", headers: [] } : undefined);
   if (refusal) return stream.refuse(refusal, admission.headers);
-  stream.request(admission.headers!, !asked, request);
+  stream.request(admission.headers!, !asked, raw);
 }
 
 /** Envoy overlooks the wish for HTTP/2 on this connection: an ordinary request. */
-function withoutHttp2(raw: RawRequest): RawRequest {
+export function withoutHttp2(raw: RawRequest): RawRequest {
   if (!/^h2c$/i.test(upgradeOf(raw) ?? "")) return raw;
   return { ...raw, pairs: raw.pairs.filter(([name]) => !/^(upgrade|connection|http2-settings)$/i.test(name)) };
 }

@@ -17,6 +17,7 @@ const REASONS: Record<Failure["kind"], string> = {
   connect: "remote connection failure",
   "connect-timeout": "connection timeout",
   reset: "connection termination",
+  protocol: "protocol error",
   "refused-stream": "remote refused stream reset",
   overflow: "overflow",
   "no-host": "no healthy upstream",
@@ -25,6 +26,7 @@ const FLAG: Record<Failure["kind"], Flag> = {
   connect: "upstreamConnectionFailure",
   "connect-timeout": "upstreamConnectionFailure",
   reset: "upstreamConnectionTermination",
+  protocol: "upstreamProtocolError",
   "refused-stream": "upstreamConnectionTermination",
   overflow: "upstreamOverflow",
   "no-host": "noHealthyUpstream",
@@ -198,7 +200,7 @@ export class RouterCall {
     const reason = REASONS[failure.kind];
     const when = retried ? "retried and the latest reset reason" : "reset reason";
     const words = this.#answering ? "upstream_reset_after_response_started" : "upstream_reset_before_response_started";
-    this.#stream.failed(503, `upstream connect error or disconnect/reset before headers. ${when}: ${reason}`, `${words}{${reason.replaceAll(" ", "_")}}`, FLAG[failure.kind]);
+    this.#stream.failed(failure.kind === "protocol" ? 502 : 503, `upstream connect error or disconnect/reset before headers. ${when}: ${reason}`, `${words}{${reason.replaceAll(" ", "_")}}`, FLAG[failure.kind]);
   }
 
   /** Another try after a pause, where the policy, the budget and the kept request allow it. */

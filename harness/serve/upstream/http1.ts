@@ -5,11 +5,13 @@ import type { Duplex } from "node:stream";
 import { HeaderMap } from "../../host/index.ts";
 import type { Connector } from "./connect.ts";
 import { ConnectError } from "./connect.ts";
-import type { Endpoint, UpstreamCall, UpstreamEvents } from "./request.ts";
+import type { Endpoint, Failure, UpstreamCall, UpstreamEvents } from "./request.ts";
 
 /** Methods whose requests have no body unless they say so. */
-const BODILESS = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "CONNECT", "DELETE"]);
-const MAX_RESPONSE_HEADERS = 60 * 1024;
+const BODILESS = new Set(["GET", "HEAD", "TRACE", "CONNECT", "DELETE"]);
+/** Envoy's defaults for what upstreams answer. */
+const MAX_RESPONSE_HEADER_BYTES = 80 * 1024;
+const MAX_RESPONSE_HEADERS = 100;
 const HOP = new Set(["connection", "keep-alive", "proxy-connection", "transfer-encoding"]);
 
 /** Node's agent, with connections that are ours to open. */
@@ -43,17 +45,17 @@ export function callHttp1(agent: PoolAgent, endpoint: Endpoint, headers: HeaderM
     method,
     path: headers.get(":path") ?? "/",
     headers: upgrading ? upgradeHeaders(headers) : wireHeaders(headers, endStream, method),
-    maxHeaderSize: MAX_RESPONSE_HEADERS,
+    maxHeaderSize: MAX_RESPONSE_HEADER_BYTES,
     setDefaultHeaders: false,
   } as never);
   call.setNoDelay(true);
   call.on("socket", () => !over && events.connected());
   call.on("drain", () => !over && events.drained());
-  call.on("error", (error: NodeJS.ErrnoException) => finish(() => events.failed(error instanceof ConnectError ? error.failure : { kind: "reset", reason: error.message })));
+  call.on("error", (error: NodeJS.ErrnoException) => finish(() => events.failed(failureOf(error))));
   call.on("upgrade", (response: IncomingMessage, socket: Socket, head: Buffer) => {
     if (!upgrading || over) {
       socket.destroy();
-      return finish(() => events.failed({ kind: "reset", reason: "protocol error" }));
+      return finish(() => events.failed({ kind: "protocol" }));
     }
     tunnel = socket;
     socket.setTimeout(0);
@@ -70,6 +72,10 @@ export function callHttp1(agent: PoolAgent, endpoint: Endpoint, headers: HeaderM
   });
   call.on("response", (response) => {
     if (over) return;
+    if (response.rawHeaders.length > 2 * MAX_RESPONSE_HEADERS) {
+      response.destroy();
+      return finish(() => events.failed({ kind: "protocol", reason: "too many headers" }));
+    }
     const bodiless = method === "HEAD" || response.statusCode === 204 || response.statusCode === 304 || response.headers["content-length"] === "0";
     response.on("data", (chunk: Buffer) => !over && events.data(chunk, false));
     response.on("end", () => (response.complete ? finish(() => !bodiless && events.data(EMPTY, true)) : undefined));
@@ -112,6 +118,12 @@ export function callHttp1(agent: PoolAgent, endpoint: Endpoint, headers: HeaderM
 }
 
 const EMPTY = new Uint8Array(0);
+
+/** What Node's parser can't read isn't HTTP; anything else is the connection's. */
+function failureOf(error: NodeJS.ErrnoException): Failure {
+  if (error instanceof ConnectError) return error.failure;
+  return { kind: error.code?.startsWith("HPE_") ? "protocol" : "reset", reason: error.message };
+}
 
 /** Flat, as Node takes them: the host first, then what the filters left. */
 export function wireHeaders(headers: HeaderMap, endStream: boolean, method: string): string[] {

@@ -3,7 +3,7 @@ import type { HeaderMap } from "../../host/index.ts";
 
 /** Why there is no answer, or no more of it. */
 export interface Failure {
-  kind: "connect" | "connect-timeout" | "reset" | "refused-stream" | "overflow" | "no-host";
+  kind: "connect" | "connect-timeout" | "reset" | "protocol" | "refused-stream" | "overflow" | "no-host";
   /** What the transport said. */
   reason?: string;
 }

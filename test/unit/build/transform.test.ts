@@ -123,10 +123,21 @@ describe("the build's transform", () => {
     const result = await build(`
       import { total } from "rt/tcms";
       export function allocate(): u32 { const before = total; new Array<u8>(1000); return <u32>(total - before); }`);
-    const { WebAssembly } = globalThis as unknown as { WebAssembly: { instantiate(bytes: Uint8Array, imports: object): Promise<{ instance: { exports: Record<string, () => number> } }> } };
-    const abort = { env: { abort: () => undefined } };
-    const { instance } = await WebAssembly.instantiate(await readFile(result.path), abort);
-    instance.exports._initialize!();
-    expect(instance.exports.allocate!()).toBeGreaterThanOrEqual(1000);
+    expect((await run(result.path)).allocate!()).toBeGreaterThanOrEqual(1000);
+  });
+
+  it("lets memory grow by a quarter, where asc's allocator would double it", async () => {
+    const result = await build(`
+      export function used(): u32 { for (let i = 0; i < 100; i++) heap.alloc(48 * 1024); return memory.size(); }`);
+    const pages = (await run(result.path)).used!();
+    expect(pages).toBeGreaterThanOrEqual(75);
+    expect(pages).toBeLessThan(95);
   });
 });
+
+async function run(path: string): Promise<Record<string, () => number>> {
+  const { WebAssembly } = globalThis as unknown as { WebAssembly: { instantiate(bytes: Uint8Array, imports: object): Promise<{ instance: { exports: Record<string, () => number> } }> } };
+  const { instance } = await WebAssembly.instantiate(await readFile(path), { env: { abort: () => undefined } });
+  instance.exports._initialize!();
+  return instance.exports;
+}

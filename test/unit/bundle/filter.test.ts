@@ -145,6 +145,20 @@ describe("when the running bundle expires", () => {
     expect(node.gauge("bundle_expired")).toBe(0);
   });
 
+  test("the decision log tells who is denied, and nothing of who came before or of the request", async () => {
+    const node = new Node();
+    const spiffe = (name: string): string => `spiffe://cluster.local/ns/prod/sa/${name}`;
+    const authz = { namespace: "prod", policies: [{ metadata: { name: "web" }, spec: { rules: [{ from: [{ source: { principals: ["cluster.local/ns/prod/sa/web"] } }] }] } }] };
+    await node.offer({ ...mounted(1, { ...SOON, authz }, trust({ onExpiry: "deny" })), logDenials: true });
+    const send = async (name: string, headers: Record<string, string> = {}) => (await node.running!.http({ path: "/", headers, peer: { uriSans: [spiffe(name)] } })).status;
+    expect(await send("web")).toBe(200);
+    node.running!.tick(60_000);
+    expect(await send("a-client-of-another-name", { authorization: `Bearer ${"secret".repeat(30)}` })).toBe(403);
+    const line = node.lines.find((each) => each.startsWith("denied: policy=no_valid_bundle"));
+    expect(line).toContain(` principal="${spiffe("a-client-of-another-name")}" `);
+    expect(node.lines.join()).not.toContain("secret");
+  });
+
   test("a VM that starts later still takes it", async () => {
     const node = new Node();
     await node.offer(mounted(1, SOON));

@@ -1,7 +1,8 @@
 /** The authz filter fetching newer bundles by itself. */
 import { beforeAll, describe, expect, test } from "vitest";
-import type { FakeClock, HttpAnswer, HttpCall } from "../../../harness/host/index.ts";
+import type { FakeClock, HostOptions, HttpAnswer, HttpCall } from "../../../harness/host/index.ts";
 import type { Envelope } from "../../../harness/bundle/envelope.ts";
+import { authzConfig } from "../../bench/plugins.ts";
 import { authz, Node, NOW, payload, signed, stranger, trust } from "./support.ts";
 
 // Compiles the module, which takes its time on a busy machine.
@@ -28,7 +29,7 @@ class Server {
 
 const source = { cluster: "bundles", path: "/edge-1.json", authority: "bundles.example", intervalSeconds: 30, timeoutSeconds: 2 };
 
-function setUp(options: { workers?: number } = {}): { node: Node; server: Server } {
+function setUp(options: HostOptions = {}): { node: Node; server: Server } {
   const server = new Server();
   return { server, node: new Node({ workers: 2, ...options, clusters: { bundles: server.handle } }) };
 }
@@ -119,6 +120,19 @@ describe("a source of bundles", () => {
     server.answer = "connectionFailure";
     await node.offer(config(1));
     expect(await onEachWorker(node, "/v2")).toEqual([200, 200]);
+  });
+
+  test("5,000 policies that follow each other in force take no more than 24 MB of a VM", async () => {
+    // Else the main thread's VM would be the one that fetches.
+    const { node, server } = setUp({ topology: "worker" });
+    const { identity: _, ...policies } = authzConfig(5_000) as Record<string, unknown>;
+    expect(await node.offer({ signing: trust(), source })).toBe("");
+    for (const version of [1, 2, 3]) {
+      server.serve(signed(payload(version, { authz: policies })));
+      node.running!.tick(65_000);
+      expect(node.gauge("bundle_version")).toBe(version);
+      for (const worker of [0, 1]) expect(node.running!.memoryBytes(worker)).toBeLessThan(24e6);
+    }
   });
 
   test("an unknown cluster is no reason to stop deciding", async () => {

@@ -22,8 +22,13 @@ let directory: string;
 beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), "selvedge-cases-"));
   writeFileSync(join(directory, "teapot.wasm"), TEAPOT);
+  writeFileSync(join(directory, "late.wasm"), LATE);
 });
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+/** Reads nothing, holds nothing: answers once more in on_log, which crashes Envoy. */
+const LATE = module(`(func (export "proxy_on_log") (param i32)
+    (drop (call $reply (i32.const 418) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const -1))))`);
 
 const file = (cases: string) => readCases(join(directory, "t.yaml"), `module: teapot.wasm\ncases:\n${cases}`);
 const run = (cases: string): Promise<TestRun> => runCases([file(cases)], [hostEngine()]);
@@ -34,6 +39,17 @@ const mismatches = async (expectation: string, request = "{ path: /tea }"): Prom
 };
 
 describe("a run", () => {
+  it("fails a case whose answer is right when the module would have crashed Envoy", async () => {
+    const result = await runCases([readCases(join(directory, "t.yaml"), "module: late.wasm\ncases:\n  - { name: x, request: {}, expect: { status: 200 } }\n")], [hostEngine()]);
+    expect(passed(result)).toBe(false);
+    expect(textReport(result, false)).toContain("proxy_send_local_response for a stream that has ended makes Envoy crash");
+  });
+
+  it("says what was odd about a case that fails", async () => {
+    const result = await run("  - { name: x, request: { path: / }, upstream: { headers: { content-length: '9' }, body: short }, expect: { complete: true } }\n");
+    expect(textReport(result, false)).toContain("the response's body has 5 bytes and content-length says 9: a filter that changes a body removes content-length, or sets it");
+  });
+
   it("passes what is as expected", async () => {
     const result = await run(`  - name: let through\n    request: { path: / }\n    upstream: { status: 201, body: hi, headers: { x-a: [b, c] } }\n    expect: { status: 201, body: hi, headers: { x-a: [b, c], x-b: null }, denied: false, upstream: { path: / }, route: default, arm: stable, metrics: [{ name: pots, delta: 0 }], no-logs: pots }
   - name: answered\n    request: { path: /tea }\n    expect: { status: 418, body: pots, denied: true, metrics: [{ name: pots, delta: 1, value: 1 }], logs: pots, time: [0ms, 0ms] }

@@ -48,6 +48,7 @@ describe("what Istio's validation refuses", () => {
     ["rules: [{}]\nprovider: { name: x }", "authorization-provider"],
     ["selector: { matchLabels: { app: app } }\ntargetRefs: [{ group: gateway.networking.k8s.io, kind: Gateway, name: gw }]", "policy-target"],
     ["selector: { matchLabels: { app: 'a*' } }", "policy-target"],
+    ["targetRefs: []", "wrong-value"],
     ["targetRefs: [{ kind: Pod, name: x }]", "reference-unsupported"],
     ["targetRefs: [{ kind: Gateway, name: gw }]", "reference-unsupported"],
     ["targetRefs: [{ group: gateway.networking.k8s.io, kind: Gateway, name: nope }]", "target-missing"],

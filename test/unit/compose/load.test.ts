@@ -49,6 +49,24 @@ describe("reading a folder", () => {
     expect(loadPolicies(folder({ "log.json": "{}" })).findings).toMatchObject([{ code: "policies-missing" }]);
   });
 
+  it("passes over a bootstrap in the other spelling of field names", () => {
+    expect(loadPolicies(folder({ "envoy.yaml": "staticResources: {}\n", "a.yaml": backend("a") })).findings).toEqual([]);
+  });
+
+  it.each([
+    ["a tag of nobody's", "x: !secret y", ["yaml-tag"]],
+    ["bytes", "x: !!binary L2FkbWlu", ["wrong-type"]],
+    ["half a character", 'x: "/\\ud800"', ["yaml-text"]],
+    ["nothing in a whole one", 'x: "\\U0001F600"', []],
+    ["nothing in the tag of a string", "x: !!str 1", []],
+  ])("finds %s", (_, annotation, codes) => {
+    expect(load(`apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: x\n  annotations:\n    ${annotation}\n`).findings.map(({ code }) => code)).toEqual(codes);
+  });
+
+  it("names what says the same here as a kind of Istio's", () => {
+    expect(load("apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: { name: x }\n").findings).toMatchObject([{ code: "unknown-kind", fix: expect.stringContaining("spec.tls.frontend") as never }]);
+  });
+
   it("refuses a file that isn't UTF-8: a character that got lost would match no request", () => {
     const dir = folder({ "p.yaml": "" });
     writeFileSync(join(dir, "p.yaml"), Buffer.from(SIMPLE.replace("name: gw", "name: g\xfc"), "latin1"));

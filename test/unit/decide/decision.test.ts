@@ -125,7 +125,9 @@ test("what reach tells holds for any request of that principal", () => {
     const { reaches, findings } = reach(node, peer);
     expect(findings).toEqual([]);
     for (const { request } of list) {
-      const arrival = node.arrive(gateway.listeners[0]!, { ...request, peer });
+      // What arrives at a listener arrives at its port.
+      const listener = gateway.listeners[0]!;
+      const arrival = node.arrive(listener, { ...request, peer, local: { ...request.local, port: listener.port } });
       if (arrival.kind !== "arrived" || !arrival.route) continue;
       const told = reaches.find(({ workload, routes: all }) => workload === (arrival.workload.name ?? arrival.workload.routes[0]) || all.includes(`/${arrival.route!.name}/*`))!;
       const { allowed, rule } = gateway.decide(arrival.request, arrival.route.name);

@@ -1,11 +1,20 @@
 import { describe, expect, it, test } from "vitest";
 import { readLogLine } from "../../../harness/decide/log-line.ts";
+import { foundFor } from "../../../harness/explain/found.ts";
 import { pathTemplate } from "../../../harness/replay/replay.ts";
 
 test.each([
   ["/reviews/42", "/reviews/{id}"], ["/u/3f2504e0-4f89-11d3-9a0c-0305e82c3301/x", "/u/{id}/x"], ["/o/5f2b8c9d1e3a4b5c6d7e", "/o/{id}"], ["/products/shoes", "/products/shoes"], ["/v1/users", "/v1/users"],
 ])("%s is one of %s", (path, template) => {
   expect(pathTemplate(path)).toBe(template);
+});
+
+test.each([
+  [":method", '"PUT"'], [":path", '"/a?b=1"'], [":authority", '"shop:8443"'], ["host", '"shop:8443"'], [":scheme", '"https"'], ["x-forwarded-proto", '"https"'], ["x-forwarded-for", '"192.0.2.9,192.0.2.7"'], ["x-role", '"a", "b"'], ["x-none", "no such header"],
+])("a condition on the header %s finds %s", (name, found) => {
+  const headers: [string, string][] = [["x-role", "a"], ["X-Role", "b"], ["x-forwarded-proto", "gopher"], ["x-forwarded-for", "192.0.2.9"]];
+  const request = { method: "PUT", host: "shop:8443", path: "/a?b=1", headers, peer: undefined, tls: true, sni: undefined, direct: "192.0.2.8", remote: "192.0.2.7", local: { address: "192.0.2.1", port: 8443 }, claims: undefined };
+  expect(foundFor(`header ${name}`, request)).toBe(found);
 });
 
 describe("a line of an access log", () => {

@@ -109,6 +109,14 @@ it("reach tells what is open, under which conditions, and by which rule nothing 
   expect((await run("reach", EDGE, "--as", "anonymous")).stdout).toContain("0 of 4 destinations");
 });
 
+it("reach settles what the listener does: its port", async () => {
+  const ported = (port: string): string => changed(`port-${port}`, '        - source:\n            namespaces: ["dev"]', `        - source:\n            notPrincipals: ["cluster.local/ns/prod/sa/payments"]\n      to:\n        - operation:\n            ports: ["${port}"]`);
+  expect((await run("reach", ported("18443"), "--as", "prod/frontend")).stdout).toMatch(/nothing +prod\/reviews [^]*prod\/no-dev#0 denies every request/);
+  const elsewhere = (await run("reach", ported("18444"), "--as", "prod/frontend")).stdout;
+  expect(elsewhere).toMatch(/some +prod\/reviews /);
+  expect(elsewhere).not.toMatch(/ports 18444/);
+});
+
 it("test runs PolicyTests; --mutate tells what none of them notices", async () => {
   const fine = await run("test", EDGE, "--mutate");
   expect(fine.stdout).toMatch(/host: \d+ passed of \d+/);
@@ -127,4 +135,42 @@ it("test runs PolicyTests; --mutate tells what none of them notices", async () =
   expect(survived.code).toBe(1);
   expect(survived.stdout).toMatch(/unnoticed +prod\/payments: without principals .*authorization\.yaml:\d+:\d+\n +no test asks: .* POST .*\/payments .*: deny became allow/);
   expect((await run("test", weak, "--mutate", "--survivors", "100")).code).toBe(0);
+});
+
+it("--mutate takes no change for harmless that some caller could tell", async () => {
+  const dir = changed("untested", "", "");
+  writeFileSync(join(dir, "authorization.yaml"), `apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: all, namespace: prod }
+spec:
+  rules:
+    - from: [{ source: { principals: ["cluster.local/ns/prod/sa/frontend"], namespaces: ["prod"] } }]
+      to: [{ operation: { methods: ["GET"], paths: ["/a*", "/abc"] } }]
+    - to: [{ operation: { paths: ["/public/*"], notPaths: ["/public/secret*"] } }]
+      when: [{ key: "request.headers[x-a]", notValues: ["no"] }]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: deny, namespace: prod }
+spec:
+  action: DENY
+  rules:
+    - from: [{ source: { ipBlocks: ["10.0.0.0/8"] } }]
+    - from: [{ source: { notNamespaces: ["prod"] } }]
+      to: [{ operation: { ports: ["18443"] } }]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: none, namespace: dev }
+spec: {}
+`);
+  writeFileSync(join(dir, "tests.yaml"), `apiVersion: selvedge.dev/v1alpha1
+kind: PolicyTest
+metadata: { name: one, namespace: prod }
+spec: { cases: [{ as: prod/frontend, host: shop.example, path: /a, expect: allow }] }
+`);
+  const { stdout } = await run("test", dir, "--mutate");
+  const harmless = [...stdout.matchAll(/^no difference found +(.*?) {2}/gm)].map((match) => match[1]);
+  // A principal tells its namespace, a prefix what starts with it, and the node has one port.
+  expect(harmless).toEqual(["without namespaces", 'namespaces: "prod" became "prod*"', 'namespaces: any value ("*")', 'paths: without "/abc"', 'paths: "/abc" became "/abc*"'].map((change) => `prod/all: ${change}`).concat("prod/deny: without ports"));
 });

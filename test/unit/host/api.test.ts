@@ -236,6 +236,30 @@ describe("header maps", () => {
   });
 });
 
+test("a closed filter lets nothing through", async () => {
+  const host = new Host();
+  const closed = await load("", { host, name: "closed" });
+  const open = await load("", { host });
+  closed.close();
+  await expect(closed.http()).rejects.toThrow("closed has been closed");
+  expect(() => streamThrough([open, closed])).toThrow("closed has been closed");
+  expect(() => closed.tcp()).toThrow("closed has been closed");
+  expect((await open.http()).status).toBe(200);
+});
+
+test("CEL is there for a module that keeps its functions' names as UTF-16", async () => {
+  const wide = [..."expr_create"].map((letter) => `${letter}\\00`).join("");
+  const filter = await load(`(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (local $i i32)
+    (loop $next
+      (i32.store8 (i32.add (i32.const 64) (local.get $i)) (i32.load8_u (i32.add (i32.const 16) (i32.mul (i32.const 2) (local.get $i)))))
+      (br_if $next (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 11))))
+    (i32.store8 (i32.const 90) (i32.add (i32.const 48) (call $foreign (i32.const 64) (i32.const 11) (i32.const 80) (i32.const 4) (i32.const 8) (i32.const 12))))
+    (drop (call $log (i32.const 2) (i32.const 90) (i32.const 1))) (i32.const 0))
+    (data (i32.const 16) "${wide}") (data (i32.const 80) "true")`);
+  await filter.http();
+  expect(filter.logs.map(({ message }) => message)).toEqual(["0"]);
+});
+
 describe("on the real clock", () => {
   test("an exchange waits for its upstream", async () => {
     const filter = await load("", { clock: new RealClock() });

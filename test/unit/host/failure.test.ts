@@ -167,6 +167,13 @@ describe("injected faults", () => {
     expect(() => filter.inject({ kind: "status", hostCall: "proxy_log", status: "Nonsense" as "Ok" })).toThrow(SelvedgeError);
   });
 
+  test("of what there isn't are refused: nothing would ever happen", async () => {
+    const filter = await load("");
+    expect(() => filter.inject({ kind: "trap", callback: "proxy_on_requets_headers" })).toThrow(/no callback named proxy_on_requets_headers[^]*proxy_on_request_headers/);
+    expect(() => filter.inject({ kind: "trap", hostCall: "proxy_htp_call" })).toThrow(/no host call named proxy_htp_call[^]*proxy_http_call/);
+    await expect(load("", { faults: [{ kind: "status", hostCall: "http_call", status: "Ok" }] })).rejects.toThrow("no host call named http_call");
+  });
+
   test("out of memory", async () => {
     const filter = await load(`(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
       (i32.store8 (i32.const 16) (i32.add (i32.const 48) (call $pairs (i32.const 0) (i32.const 0) (i32.const 4)))) (drop (call $log (i32.const 2) (i32.const 16) (i32.const 1))) (i32.const 0))`);

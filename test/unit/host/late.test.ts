@@ -22,6 +22,34 @@ describe("what makes Envoy crash is said, and does nothing", () => {
   });
 });
 
+describe("a callback that continues the stream and lets it go on as well is told that Envoy goes on twice", () => {
+  test.each([
+    ["request", on("request_headers", 3, "(drop (call $continue (i32.const 0)))", "(i32.const 0)")],
+    ["request", on("request_trailers", 2, "(drop (call $continue (i32.const 0)))", "(i32.const 0)")],
+    ["response", on("response_trailers", 2, "(drop (call $continue (i32.const 1)))", "(i32.const 0)")],
+    ["response", on("response_headers", 3, "(drop (call $continue (i32.const 1)))", "(i32.const 0)")],
+  ])("%s: %s", async (side, body) => {
+    const filter = await load(body);
+    await filter.http({ method: "POST", body: "b", trailers: { a: "b" } }, { upstream: { body: "b", trailers: { a: "b" } } });
+    expect(filter.logs.filter(({ level }) => level === "critical").map(({ message }) => message)).toEqual([`test: proxy_continue_stream in a callback that lets the ${side} go on anyway makes Envoy send it on twice, or crash; here it goes on once (said once)`]);
+  });
+
+  test("and one that holds it isn't", async () => {
+    const filter = await load(on("request_headers", 3, "(drop (call $continue (i32.const 0)))", "(i32.const 1)"));
+    expect((await filter.http()).status).toBe(200);
+    expect(filter.logs).toEqual([]);
+  });
+});
+
+test("trailers after a body that is held, of a stream that was held before, get through once the stream is continued", async () => {
+  const held = `${on("request_headers", 3, "(drop (call $tick (i32.const 10)))", "(i32.const 1)")} ${on("request_body", 3, "", "(i32.const 1)")} ${on("request_trailers", 2, "", "(i32.const 0)")}
+    (func (export "proxy_on_tick") (param i32) (drop (call $effective (i32.const 2))) (drop (call $continue (i32.const 0))))`;
+  const filter = await load(held);
+  const { status, upstream } = await filter.http({ method: "POST", body: ["a", "b"], trailers: { x: "y" } });
+  expect(status).toBe(200);
+  expect(upstream).toMatchObject({ trailers: [["x", "y"]] });
+});
+
 describe("an answer of the proxy's own that a filter holds", () => {
   test.each([
     ["at its headers", on("response_headers", 3, "", "(i32.const 1)")],

@@ -110,6 +110,8 @@ describe("lint finds rules that decide nothing", () => {
 
   it.each([
     ["a narrower path", [on('{ paths: ["/a*"] }'), on('{ paths: ["/ab/*", "/a"] }')], ["warning rule-shadowed"]],
+    ["a path of a list of patterns and paths", [on('{ paths: ["/x", "/a*"] }'), on('{ paths: ["/ab", "/x"] }')], ["warning rule-shadowed"]],
+    ["an address among networks", ['{ when: [{ key: remote.ip, values: ["192.0.2.1", "2001:db8::/32"] }] }', '{ when: [{ key: remote.ip, values: ["2001:DB8:0::7", "192.0.2.1/32"] }] }'], ["warning rule-shadowed"]],
     ["one method more asked", [on('{ methods: [GET] }'), on('{ methods: [GET], paths: ["/a"] }')], ["warning rule-shadowed"]],
     ["the same twice", [on('{ methods: [GET] }'), on('{ methods: [GET] }')], ["warning rule-shadowed"]],
     ["a network in another", ['{ when: [{ key: remote.ip, values: ["10.0.0.0/8"] }] }', '{ when: [{ key: remote.ip, values: ["10.2.0.0/16"] }] }'], ["warning rule-shadowed"]],

@@ -18,6 +18,8 @@ export class Input {
   readonly remoteIp: Ip = new Ip();
   readonly destinationIp: Ip = new Ip();
 
+  /** {@link Peer.version} of what was taken last. */
+  private peer: u64 = 0;
   /** The peer's URI SAN. */
   uri: View = ABSENT;
   /** The peer showed a certificate with any name at all: what `principals: ["*"]` asks. */
@@ -46,14 +48,24 @@ export class Input {
   }
 
   setPeer(peer: Peer): void {
-    this.setUri(peer.id);
+    if (this.peer != peer.version) {
+      this.setUri(peer.id);
+      this.peer = peer.version;
+    }
+    this.identified = this.uri != ABSENT && size(this.uri) > 0;
   }
 
-  setUri(uri: View): void {
+  /** Nobody asks who this request is from: what is known of the last one isn't said of it. */
+  setNobody(): void {
+    this.uri = ABSENT;
+    this.identified = false;
+    this.peer = 0;
+  }
+
+  private setUri(uri: View): void {
     const principal = withoutScheme(uri);
     const at = uri == ABSENT ? -1 : nextNamespace(uri, 0);
     this.uri = uri;
-    this.identified = uri != ABSENT && size(uri) > 0;
     this.manyNamespaces = at >= 0 && nextNamespace(uri, at + 1) >= 0;
     this.setText(Field.Principal, principal);
     this.setText(Field.TrustDomain, principal == ABSENT ? ABSENT : firstSegment(principal));

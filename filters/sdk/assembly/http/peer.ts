@@ -5,7 +5,11 @@ const SCHEME = utf8("spiffe://");
 const NS = utf8("ns/");
 const SA = utf8("sa/");
 
+let versions: u64 = 0;
+
 export class Peer {
+  /** Another one for whatever is taken: what was made of it before is out of date then. */
+  version: u64 = 0;
   /** The whole URI, e.g. `spiffe://cluster.local/ns/prod/sa/frontend`; {@link ABSENT} without mTLS or a URI SAN. */
   id: View = ABSENT;
   trustDomain: View = ABSENT;
@@ -19,6 +23,7 @@ export class Peer {
   ambiguous: bool = false;
 
   clear(): void {
+    this.version = ++versions;
     this.id = ABSENT;
     this.trustDomain = ABSENT;
     this.namespace = ABSENT;

@@ -54,19 +54,27 @@ export class RequestView {
   }
 
   private scan(): void {
+    let found = 0;
     this.method = ABSENT;
     this.path = ABSENT;
     this.authority = ABSENT;
     const headers = this.headers;
     headers.rewind();
-    // There are three of interest, told apart by their size and then compared in words.
-    while (headers.next()) {
+    // There are three of interest, told apart by their size and then compared in words. Envoy has them first, and each once.
+    while (found != 7 && headers.next()) {
       const name = headers.nameAt;
       if (headers.nameSize == 0 || load<u8>(name) != 58) continue;
       const n = headers.nameSize;
-      if (n == 5 && load<u32>(name, 1) == 0x68746170) this.path = headers.value; // "path"
-      else if (n == 7 && load<u32>(name, 1) == 0x6874656d && load<u16>(name, 5) == 0x646f) this.method = headers.value; // "meth" "od"
-      else if (n == 10 && load<u64>(name, 1) == 0x7469726f68747561 && load<u8>(name, 9) == 121) this.authority = headers.value; // "authorit" "y"
+      if (n == 5 && load<u32>(name, 1) == 0x68746170) { // "path"
+        this.path = headers.value;
+        found |= 1;
+      } else if (n == 7 && load<u32>(name, 1) == 0x6874656d && load<u16>(name, 5) == 0x646f) { // "meth" "od"
+        this.method = headers.value;
+        found |= 2;
+      } else if (n == 10 && load<u64>(name, 1) == 0x7469726f68747561 && load<u8>(name, 9) == 121) { // "authorit" "y"
+        this.authority = headers.value;
+        found |= 4;
+      }
     }
   }
 }

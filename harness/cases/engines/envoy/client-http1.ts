@@ -13,7 +13,8 @@ export function sendHttp1(plan: RequestPlan, socket: Socket): Promise<Answer> {
       answer = readResponse(response);
       void answer.then(finish);
     });
-    const timer = setTimeout(() => call.destroy(new Error(`no answer within ${TIMEOUT_MS} ms`)), TIMEOUT_MS);
+    let late = false;
+    const timer = setTimeout(() => ((late = true), call.destroy()), TIMEOUT_MS);
     const abort = plan.abortMs === undefined ? undefined : setTimeout(() => socket.destroy(), plan.abortMs);
     const finish = (result: Answer): void => {
       clearTimeout(timer);
@@ -22,7 +23,7 @@ export function sendHttp1(plan: RequestPlan, socket: Socket): Promise<Answer> {
     };
     call.on("error", (error: NodeJS.ErrnoException) => {
       if (answer !== undefined) return;
-      if (error.code === "ECONNRESET" || error.code === "EPIPE" || plan.abortMs !== undefined) finish(NO_ANSWER);
+      if (late || error.code === "ECONNRESET" || error.code === "EPIPE" || plan.abortMs !== undefined) finish(NO_ANSWER);
       else reject(error);
     });
     if (trailers.length) call.addTrailers(trailers);

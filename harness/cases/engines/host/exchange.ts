@@ -103,6 +103,7 @@ function streamOptions(plan: CasePlan, { tls, sni, peer, source, direct, destina
       return { name: arm !== undefined && arms.includes(arm) ? `${route}/${arm}` : route, cluster: CLUSTERS[upstream.protocol] };
     },
     protocol: protocol === "http2" ? "HTTP/2" : "HTTP/1.1",
+    ...(upstream.protocol === "http2" && { upstream: { protocol: "HTTP/2" } }),
     tls: tls ? { serverName: sni ?? "" } : false,
     source: { address: source, port: 40_000, uriSans: peer?.uriSans ?? [], ...(peer && { subject: SUBJECT }) },
     ...(destination && { destination }),

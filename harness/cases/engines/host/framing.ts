@@ -21,15 +21,13 @@ export interface About {
 /** Methods whose requests say nothing of a body that they don't have. */
 const BODILESS = new Set(["GET", "HEAD", "DELETE", "TRACE", "CONNECT"]);
 
-/** The same as the other end reads it: its length said, what is beyond that length cut off, trailers only behind chunks. */
+/** The same as the other end reads it: its length said, trailers only behind chunks. What is beyond a length the stream has cut off. */
 export function framed(sent: Sent, { method, status }: About): Sent {
   const headers = sent.headers.filter(([name]) => name !== "transfer-encoding");
   const length = headers.find(([name]) => name === "content-length")?.[1];
   const never = status === undefined ? false : status < 200 || status === 204 || status === 304 || method === "HEAD";
   if (length !== undefined) {
-    if (never || !/^\d+$/.test(length)) return { ...sent, headers };
-    const said = Number(length);
-    return { ...sent, headers, body: sent.body.subarray(0, said), trailers: [], complete: sent.complete && sent.body.length >= said };
+    return { ...sent, headers, ...(!never && { trailers: [] }) };
   }
   if (status !== undefined && (status < 200 || status === 204 || status === 304)) return { ...sent, headers };
   if (sent.headersOnly) return { ...sent, headers: (status === undefined && BODILESS.has(method)) || method === "HEAD" ? headers : [...headers, ["content-length", "0"]] };
