@@ -11,3 +11,9 @@ export const CLUSTERS: Record<Protocol, string> = { http1: "upstream", http2: "u
 export const TCP_CLUSTER = "upstream-tcp";
 /** Subject of every client certificate. */
 export const SUBJECT = "CN=client";
+
+/** Details of answers that came from the upstream, of streams that broke off, and of clients that went away. */
+const NO_LOCAL_REPLY = /^(via_upstream$|downstream_(remote|local)_disconnect|http2\.(remote_|local_)?re(set|fuse)|codec_error$|upstream_reset_after_response_started)/;
+
+/** A stream's details where a filter or the proxy answered, or would have if no answer had been on its way. */
+export const replyDetails = (details: string | null | undefined): string | undefined => (details === null || details === undefined || NO_LOCAL_REPLY.test(details) ? undefined : details);

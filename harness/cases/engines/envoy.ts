@@ -2,7 +2,7 @@
  * Runs cases in a real Envoy: one process for a few hundred of them, a listener for each case, a client with a certificate of its own
  * for each identity, and a real upstream.
  */
-import { closeSync, existsSync, openSync, fstatSync, readFileSync, readSync } from "node:fs";
+import { closeSync, existsSync, openSync, fstatSync, readFileSync, readSync, statSync } from "node:fs";
 import { rename, writeFile } from "node:fs/promises";
 import { get } from "node:http";
 import { join, resolve } from "node:path";
@@ -19,10 +19,10 @@ import { send } from "./envoy/client.ts";
 import type { CallAnswerSpec } from "../schema-calls.ts";
 import { partsOf } from "../snapshot.ts";
 import { Stubs } from "../stubs.ts";
-import { CLUSTERS, TCP_CLUSTER } from "./common.ts";
+import { CLUSTERS, replyDetails, TCP_CLUSTER } from "./common.ts";
 import { Callouts } from "./envoy/callouts.ts";
 import { converse, TcpUpstream } from "./envoy/connection.ts";
-import { bootstrap, discovery, doorsOf, doorOf, listenerName, MARK, pluginName, type Files } from "./envoy/config.ts";
+import { bootstrap, discovery, doorsOf, doorOf, listenerName, MARK, pluginName, shares, type Files } from "./envoy/config.ts";
 import { lastWords, linesOf, refusal, refusalLines } from "./envoy/log.ts";
 import { changes, isOf, snapshot, type Snapshot } from "./envoy/metrics.ts";
 import { Upstream } from "./envoy/upstream.ts";
@@ -38,9 +38,6 @@ const LAG_MS = 3_000;
 
 /** After an error, until it is known whether Envoy has ended. */
 const EXIT_MS = 200;
-
-/** Cases that one Envoy has at a time: each takes two VMs, which is some 3 MB. */
-const CASES_AT_ONCE = 128;
 
 export function envoyEngine(binary: { path: string; image?: string; version: string }): Engine {
   return new EnvoyEngine(binary);
@@ -68,7 +65,9 @@ class EnvoyEngine implements Engine {
   #callouts: Callouts | undefined;
   #files: Files | undefined;
   #cases: readonly CasePlan[] = [];
-  /** Which cases this Envoy is for. */
+  /** Which Envoy each case is for, of those that come one after another. */
+  #parts: readonly number[] = [];
+  /** Which one this is. */
   #part = -1;
   /** Cases whose listeners stay as long as this Envoy. */
   #resident: CasePlan[] = [];
@@ -92,6 +91,7 @@ class EnvoyEngine implements Engine {
     const directory = (this.#directory = temporaryDirectory("cases"));
     this.#certificates = await Certificates.create();
     this.#cases = plans;
+    this.#parts = shares(plans, (module) => statSync(module, { throwIfNoEntry: false })?.size ?? 0);
     this.#files = await this.#writeFiles(directory);
     this.#callouts = await Callouts.start(plans);
     this.#upstream = await Upstream.start();
@@ -103,7 +103,7 @@ class EnvoyEngine implements Engine {
   async #start(part: number): Promise<RunningEnvoy> {
     await this.#envoy?.stop();
     const files = this.#files!;
-    const mine = this.#cases.slice(part * CASES_AT_ONCE, (part + 1) * CASES_AT_ONCE).map((plan) => ({ ...plan, module: resolve(plan.module) }));
+    const mine = this.#cases.filter((_, index) => this.#parts[index] === part).map((plan) => ({ ...plan, module: resolve(plan.module) }));
     // A filter that calls out may do so at any time. It is there only while its case runs: what is called is the case's.
     this.#resident = mine.filter((plan) => !comesAndGoes(plan));
     await writeFile(files.accessLog, "");
@@ -147,7 +147,7 @@ class EnvoyEngine implements Engine {
 
   async run(plan: CasePlan, satisfied: Satisfied): Promise<CaseObservation> {
     const running = this.#envoy ?? fail("engine-not-ready", "this engine wasn't prepared");
-    const part = Math.max(0, Math.floor(this.#cases.indexOf(plan) / CASES_AT_ONCE));
+    const part = this.#parts[this.#cases.indexOf(plan)] ?? 0;
     const envoy = part === this.#part && !this.#ended ? running : await this.#start(part);
     try {
       return await Promise.race([this.#runCase(plan, envoy, satisfied), envoy.exited.then(() => Promise.reject(new Error("Envoy is gone")))]);
@@ -266,7 +266,7 @@ class EnvoyEngine implements Engine {
     const lines = await this.#accessLog.next(exchanges.length, (line) => (JSON.parse(line) as AccessLine).plugin === name);
     lines.forEach((line, index) => {
       const { details, route } = JSON.parse(line) as AccessLine;
-      exchanges[index]!.details = details === null || NO_LOCAL_REPLY.test(details) ? undefined : details;
+      exchanges[index]!.details = replyDetails(details);
       exchanges[index]!.route = route === null || route === "" ? undefined : route;
     });
     const over = exchanges.every(({ complete }) => complete) && connections.length === 0;
@@ -348,9 +348,6 @@ function mark(port: number): Promise<void> {
     get({ host: "127.0.0.1", port, path: "/", agent: false }, (response) => response.resume().on("end", resolve).on("error", reject)).on("error", reject);
   });
 }
-
-/** Details of answers that came from the upstream, of streams that broke off, and of clients that went away. */
-const NO_LOCAL_REPLY = /^(via_upstream$|downstream_(remote|local)_disconnect|http2\.(remote_|local_)?re(set|fuse)|codec_error$|upstream_reset_after_response_started)/;
 
 const readsLog = ({ expect }: StepPlan): boolean => expect.logs !== undefined || expect["no-logs"] !== undefined || (expect.snapshot !== undefined && partsOf(expect.snapshot).includes("logs"));
 

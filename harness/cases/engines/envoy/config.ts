@@ -55,6 +55,23 @@ export function listenerName(plan: CasePlan, door: Door | TcpDoor): string {
   return `${pluginName(plan)}/${tls ? "tls" : "plain"}/${protocol}/${route ?? ""}${more}`;
 }
 
+/** Cases that one Envoy has at a time: each takes two VMs, which is some 3 MB where its module is small. */
+const CASES_AT_ONCE = 128;
+/** Bytes of modules likewise: Envoy compiles each case's before it serves. A module from Go has 4 MB, one from Rust 1, ours a tenth. */
+const MODULES_AT_ONCE = 48 * 2 ** 20;
+
+/** Which of the Envoys that serve a run, one after another, each case is for. @param size bytes of a module */
+export function shares(plans: readonly Pick<CasePlan, "module">[], size: (module: string) => number): number[] {
+  let [part, count, bytes] = [0, 0, 0];
+  return plans.map(({ module }) => {
+    const own = size(module);
+    if (count === CASES_AT_ONCE || (count > 0 && bytes + own > MODULES_AT_ONCE)) [part, count, bytes] = [part + 1, 0, 0];
+    count++;
+    bytes += own;
+    return part;
+  });
+}
+
 export interface ClusterPort {
   name: string;
   port: number;

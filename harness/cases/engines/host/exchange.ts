@@ -3,7 +3,7 @@ import { HeaderMap, type Filter, type FakeClock, type PropertyInit, type Stream,
 import { PEER_KEY } from "../../../compose/emit/listener.ts";
 import { isBytes, type AnswerPlan, type Chunk, type HeaderPairs } from "../../messages.ts";
 import type { CasePlan, Exchange, RequestPlan, UpstreamPlan } from "../../plan.ts";
-import { ARM_STATE, CLUSTERS, DIRECT_KEY, SUBJECT } from "../common.ts";
+import { ARM_STATE, CLUSTERS, DIRECT_KEY, replyDetails, SUBJECT } from "../common.ts";
 import { framed, type Sent } from "./framing.ts";
 import { proxied, type OwnAnswer } from "./proxy.ts";
 
@@ -142,7 +142,7 @@ function exchangeOf(request: RequestPlan, plan: UpstreamPlan, stream: Stream): E
     body,
     trailers,
     complete,
-    details: localReply?.details,
+    details: localReply?.details ?? replyDetails(stream.info.responseCodeDetails),
     route: request.route === null ? undefined : stream.http.route()?.name,
     // The upstream knows a request once it is whole.
     upstream: seen.complete ? { method: pseudo(":method"), path: pseudo(":path"), headers: seen.headers, body: seen.body, trailers: seen.trailers } : undefined,
