@@ -2,7 +2,7 @@
  * Runs cases in a real Envoy: one process for a few hundred of them, a listener for each case, a client with a certificate of its own
  * for each identity, and a real upstream.
  */
-import { closeSync, existsSync, openSync, fstatSync, readFileSync, readSync, statSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { rename, writeFile } from "node:fs/promises";
 import { get } from "node:http";
 import { join, resolve } from "node:path";
@@ -24,6 +24,7 @@ import { Callouts } from "./envoy/callouts.ts";
 import { converse, TcpUpstream } from "./envoy/connection.ts";
 import { bootstrap, discovery, doorsOf, doorOf, listenerName, MARK, pluginName, shares, type Files } from "./envoy/config.ts";
 import { lastWords, linesOf, refusal, refusalLines } from "./envoy/log.ts";
+import { LineReader } from "./envoy/line-reader.ts";
 import { changes, isOf, snapshot, type Snapshot } from "./envoy/metrics.ts";
 import { Upstream } from "./envoy/upstream.ts";
 
@@ -125,7 +126,7 @@ class EnvoyEngine implements Engine {
     void envoy.exited.then(() => (this.#ended ||= this.#envoy === envoy));
     this.#part = part;
     this.#ports = new Map((await envoy.admin.listeners()).map(({ name, port }) => [name, port]));
-    this.#accessLog = new LineReader(files.accessLog);
+    this.#accessLog = new LineReader(files.accessLog, BUSY_MS);
     this.#marks = 0;
     this.#logAt = 0;
     this.#acceptedBefore = this.#tcpUpstream!.accepted;
@@ -352,46 +353,3 @@ function mark(port: number): Promise<void> {
 const readsLog = ({ expect }: StepPlan): boolean => expect.logs !== undefined || expect["no-logs"] !== undefined || (expect.snapshot !== undefined && partsOf(expect.snapshot).includes("logs"));
 
 const comesAndGoes = (plan: CasePlan): boolean => clustersOf(plan).size > 0;
-
-/** Reads the lines that are added to a file. */
-class LineReader {
-  #at = 0;
-  #rest = "";
-  readonly #lines: string[] = [];
-
-  constructor(private readonly file: string) {}
-
-  /** The next `count` lines that `mine` takes; others are passed over. @throws SelvedgeError when they don't come */
-  async next(count: number, mine: (line: string) => boolean): Promise<string[]> {
-    const found: string[] = [];
-    for (const deadline = Date.now() + BUSY_MS; found.length < count; ) {
-      const line = this.#lines.shift();
-      if (line !== undefined) {
-        if (mine(line)) found.push(line);
-      } else if (!this.#read()) {
-        if (Date.now() > deadline) fail("envoy-access-log", `Envoy's access log has ${found.length} of ${count} lines after ${BUSY_MS} ms`);
-        await sleep(2);
-      }
-    }
-    return found;
-  }
-
-  #read(): boolean {
-    if (!existsSync(this.file)) return false;
-    const handle = openSync(this.file, "r");
-    try {
-      const size = fstatSync(handle).size - this.#at;
-      if (size <= 0) return false;
-      const buffer = Buffer.alloc(size);
-      const read = readSync(handle, buffer, 0, size, this.#at);
-      this.#at += read;
-      const lines = (this.#rest + buffer.subarray(0, read).toString()).split("\n");
-      this.#rest = lines.pop()!;
-      this.#lines.push(...lines);
-      return lines.length > 0;
-    } finally {
-      closeSync(handle);
-    }
-  }
-}
-
