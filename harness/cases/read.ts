@@ -31,6 +31,8 @@ export interface CaseFile {
   filter?: string;
   /** Source of that filter, where it is known: the plans' module is what is built of it. */
   source?: FilterSource;
+  /** Where it names its module. */
+  moduleAt?: Position;
   plans: CasePlan[];
   findings: Finding[];
 }
@@ -83,7 +85,7 @@ function readWith(file: string, text: string, options: Options): CaseFile {
   }
   const named = spec?.module === undefined ? spec?.filter : undefined;
   const found = typeof named === "string" ? options.sourceOf?.(named) : undefined;
-  return { file, ...(spec?.filter !== undefined && { filter: spec.filter }), ...(found && { source: found }), plans: report.failed ? [] : plans, findings: sortFindings(unique(report.findings)) };
+  return { file, ...(spec?.filter !== undefined && { filter: spec.filter }), ...(found && { source: found }), ...(spec && { moduleAt: source.at([spec.module === undefined ? "filter" : "module"]) }), plans: report.failed ? [] : plans, findings: sortFindings(unique(report.findings)) };
 }
 
 const hasCases = (value: unknown): boolean =>

@@ -17,7 +17,7 @@ export function textReport(run: TestRun, color = true): string {
     for (const each of bad) lines.push(...failure(each, both, { red, green, dim, bold }));
     for (const { plan, results } of cases) {
       const skipped = results.filter(({ outcome }) => outcome === "skipped").map(({ engine }) => engine);
-      if (skipped.length > 0) lines.push(`  ${yellow("○")} ${plan.name} ${dim(`not on ${skipped.join(", ")}: ${plan.because ?? "it names other engines"}`)}`);
+      if (skipped.length > 0) lines.push(`  ${yellow("○")} ${printable(plan.name)} ${dim(`not on ${skipped.join(", ")}: ${plan.because ?? "it names other engines"}`)}`);
     }
     for (const name of obsolete) lines.push(`  ${yellow("!")} no case asks for the snapshot ${JSON.stringify(name)} ${dim("--update-snapshots removes it")}`);
   }
@@ -49,7 +49,7 @@ export function oneEngineCases(run: TestRun): { engine: string; because: string;
 type Paint = Record<"red" | "green" | "dim" | "bold", (text: string) => string>;
 
 function failure({ plan, results, differences }: CaseResult, both: boolean, { red, green, dim, bold }: Paint): string[] {
-  const lines = [`  ${red("✗")} ${bold(plan.name)} ${dim(place(plan.where))}`];
+  const lines = [`  ${red("✗")} ${bold(printable(plan.name))} ${dim(place(plan.where))}`];
   for (const { engine, mismatches, error, trap, remarks = [] } of results) {
     const on = both ? `on ${engine}: ` : "";
     if (error !== undefined) lines.push(...error.split("\n").map((line) => `      ${on}${line}`));
@@ -121,3 +121,6 @@ const NAMES = new Map([["&", "&amp;"], ["<", "&lt;"], [">", "&gt;"], ['"', "&quo
 function xml(text: string): string {
   return text.replace(/[&<>"]/g, (each) => NAMES.get(each)!).replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, "\ufffd");
 }
+
+/** A name may hold what would move a terminal's cursor. */
+const printable = (name: string): string => name.replaceAll(/\p{Cc}/gu, (each) => `\\x${each.codePointAt(0)!.toString(16).padStart(2, "0")}`);

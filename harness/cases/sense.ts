@@ -88,7 +88,7 @@ function checkRequest(request: RequestSpec | undefined, engine: EngineName | und
   if (request.method !== undefined && !TOKEN.test(request.method)) refuse([...at, "request", "method"], `no client sends the method ${JSON.stringify(request.method)}`, raw);
   for (const name of names) if (!TOKEN.test(name.replace(/^:/, ""))) refuse([...at, "request", "headers"], `no client sends a header named ${JSON.stringify(name)}`, raw);
   for (const [name, value] of headers) if ([value].flat().some((each) => /[\0\r\n]/.test(String(each)))) refuse([...at, "request", "headers"], `the value of ${JSON.stringify(name)} has a line break or a NUL in it`, raw);
-  if (names.some((name) => name.toLowerCase() === "content-length") && request.abort === undefined) refuse([...at, "request", "headers"], "the length is that of the body that is sent: with another one the client would wait for ever", raw);
+  if (names.some((name) => name.toLowerCase() === "content-length") && request.abort === undefined) refuse([...at, "request", "headers"], "a client says by itself how long the body is; with another length it would wait for ever", "leave `content-length` out; to say something wrong, send it with `raw`");
   if (request.protocol === "http2" || request.grpc !== undefined) {
     for (const name of names) if (CONNECTION_HEADERS.has(name.toLowerCase())) refuse([...at, "request", "headers"], `HTTP/2 has no \`${name}\``);
   }

@@ -1,11 +1,14 @@
 /** `selvedge test`: finds the files, brings the modules up to date, runs, and with --watch does so again. */
-import { existsSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { basename, dirname } from "node:path";
 import { buildFilter, type FilterSource } from "../build/index.ts";
 import type { Coverage } from "../coverage/index.ts";
+import { nearest } from "../compose/nearest.ts";
 import { SelvedgeError, type Finding } from "../errors.ts";
 import type { Engine } from "./engine.ts";
 import { hostEngine } from "./engines/host.ts";
 import { findCaseFiles } from "./files.ts";
+import type { CasePlan } from "./plan.ts";
 import { readCaseFile, type CaseFile } from "./read.ts";
 import { runCases, type TestRun } from "./run.ts";
 import { orphans } from "./snapshot-file.ts";
@@ -90,9 +93,17 @@ export function withModules(files: readonly CaseFile[]): CaseFile[] {
     const missing = file.plans.find(({ module }) => !existsSync(module) || !statSync(module).isFile());
     if (!missing) return file;
     const message = existsSync(missing.module) ? `the module of these cases is no file: ${missing.module}` : `the module of these cases is not there: ${missing.module}`;
-    const finding: Finding = { code: "module-missing", severity: "error", message, where: { file: file.file, line: 1, col: 1 }, fix: "build it (`selvedge build`), or correct `filter` or `module`" };
+    const finding: Finding = { code: "module-missing", severity: "error", message, where: file.moduleAt ?? { file: file.file }, fix: fixOf(missing) };
     return { ...file, plans: [], findings: [...file.findings, finding] };
   });
+}
+
+/** What lies beside the module that isn't there may be what was meant. */
+function fixOf({ module }: CasePlan): string {
+  const directory = dirname(module);
+  const built = existsSync(directory) ? readdirSync(directory).filter((name) => name.endsWith(".wasm")).map((name) => basename(name, ".wasm")) : [];
+  const close = nearest(basename(module, ".wasm"), built);
+  return close === undefined ? "build it (`selvedge build`), or correct `filter` or `module`" : `did you mean \`${close}\`?`;
 }
 
 /** What went wrong, as lines for a person. */

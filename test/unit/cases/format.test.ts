@@ -29,7 +29,7 @@ describe("a file of cases", () => {
 
   it.each([
     ["a misspelt field", oneCase("reqest: {}\nexpect: { status: 200 }"), "some/cases.yaml:4:5: error[unknown-field]: unknown field `reqest` in a case", "did you mean `request`?"],
-    ["a length that isn't the body's", oneCase('request: { method: POST, headers: { content-length: "99" }, body: ab }\nexpect: { status: 200 }'), "the length is that of the body that is sent", "send it with `raw`"],
+    ["a length that isn't the body's", oneCase('request: { method: POST, headers: { content-length: "99" }, body: ab }\nexpect: { status: 200 }'), "a client says by itself how long the body is", "leave `content-length` out; to say something wrong, send it with `raw`"],
     ["a header that no client sends", oneCase('request: { headers: { "a b": c } }\nexpect: { status: 200 }'), 'no client sends a header named "a b"', "send it with `raw`"],
     ["a value with a line break", oneCase('request: { headers: { a: "b\\r\\nc: d" } }\nexpect: { status: 200 }'), 'the value of "a" has a line break', "send it with `raw`"],
     ["a method that no client sends", oneCase('request: { method: "G T" }\nexpect: { status: 200 }'), 'no client sends the method "G T"', "send it with `raw`"],

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compareObservations, hostEngine, jsonReport, junitReport, passed, readCases, runCases, textReport, type CaseObservation, type CasePlan, type Engine, type TestRun } from "../../../harness/cases/index.ts";
+import { withModules } from "../../../harness/cases/session.ts";
 import { module } from "../host/support.ts";
 
 /** Answers 418 to a path longer than one character, counts, and logs; lets everything else pass. Refuses no configuration. */
@@ -56,6 +57,16 @@ describe("a run", () => {
   - name: refused\n    config: oops\n    expect: { configuration-error: no way }\n`);
     expect(textReport(result, false)).toMatch(/✓ .*t\.yaml 3 cases.*\n\nhost: 3 passed of 3/s);
     expect(passed(result)).toBe(true);
+  });
+
+  it("shows a name that would move the cursor", async () => {
+    const result = await run('  - { name: "a\\e[2J b", request: {}, expect: { status: 500 } }\n');
+    expect(textReport(result, false)).toContain("a\\x1b[2J b");
+  });
+
+  it("points at the module that isn't there, and names one beside it", () => {
+    const [missing] = withModules([readCases(join(directory, "t.yaml"), "module: teapt.wasm\ncases: [{ name: x, request: {}, expect: { status: 200 } }]")]);
+    expect(missing).toMatchObject({ plans: [], findings: [{ code: "module-missing", where: { line: 1, col: 9 }, fix: "did you mean `teapot`?" }] });
   });
 
   it.each([
