@@ -88,6 +88,11 @@ function nodeName(resource: Resource<"PolicyBundle"> | undefined, flag: string |
     if (resource) return undefined;
     throw new UsageError("--trust needs --node, the name that bundles for this node have");
   }
+  return checkedNode(node);
+}
+
+/** @throws UsageError for what no PolicyBundle can name */
+export function checkedNode(node: string): string {
   if (node === "" || /[\0-\x20/{}]/.test(node)) throw new UsageError(`--node is a name without spaces, slashes and braces, not ${JSON.stringify(node)}`);
   return node;
 }

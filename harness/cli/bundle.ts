@@ -51,14 +51,15 @@ async function keygen(key: string | undefined): Promise<Outcome> {
 }
 
 async function pack(dir: string, args: Args): Promise<Outcome> {
-  const node = required("--node", args.node);
+  const named = required("--node", args.node);
   const version = wholeNumber("--version", required("--version", args.version));
   const expires = parseExpiry(args.expires);
   const files = required("--key", args.key).split(",");
   if (files.length > 2) throw new UsageError("--key takes one or two keys");
-  const [{ readPrivateKey, keyId }, { seal, LATEST_EXPIRY }, { pack }, { loadPolicies }, { withScenario }] = await Promise.all([
-    import("../bundle/keys.ts"), import("../bundle/envelope.ts"), import("../bundle/pack.ts"), import("../compose/index.ts"), import("../scenario/check.ts"),
+  const [{ readPrivateKey, keyId }, { seal, LATEST_EXPIRY }, { pack }, { checkedNode }, { loadPolicies }, { withScenario }] = await Promise.all([
+    import("../bundle/keys.ts"), import("../bundle/envelope.ts"), import("../bundle/pack.ts"), import("../bundle/trust.ts"), import("../compose/index.ts"), import("../scenario/check.ts"),
   ]);
+  const node = checkedNode(named);
   const keys = files.map(readPrivateKey);
   if (expires > LATEST_EXPIRY) throw new UsageError(`--expires is ${args.expires}: no later than the year 9999`);
   if (expires <= Date.now() / 1000) fail("bundle-expired", "nobody would take a bundle that has expired already", { found: args.expires, expected: "a time to come, such as 30d" });

@@ -105,7 +105,7 @@ describe("selvedge bundle", () => {
     expect([code, stderr]).toEqual([0, expect.stringContaining("warning[bundle-key-exposed]")]);
   });
 
-  test.each([["no node", ["--key", "k", "--version", "1"]], ["no version", ["--key", "k", "--node", "n"]], ["a version that is no number", ["--key", "k", "--node", "n", "--version", "one"]], ["a time that is none", ["--key", "k", "--node", "n", "--version", "1", "--expires", "soon"]]])("%s is wrong usage", async (_, args) => {
+  test.each([["no node", ["--key", "k", "--version", "1"]], ["no version", ["--key", "k", "--node", "n"]], ["a version that is no number", ["--key", "k", "--node", "n", "--version", "one"]], ["a node that no PolicyBundle can name", ["--key", "k", "--node", "../n", "--version", "1"]], ["a time that is none", ["--key", "k", "--node", "n", "--version", "1", "--expires", "soon"]]])("%s is wrong usage", async (_, args) => {
     expect((await selvedge("bundle", "policies", ...args)).code).toBe(2);
   });
 });
