@@ -162,9 +162,10 @@ describe("sizes", () => {
 
   it("are 0 without a body, and for what HTTP gives no body", async () => {
     const filter = await load();
-    await send(filter, { headers: { "content-length": "9" }, method: "GET" }, { upstream: { status: 304, headers: { "content-length": "1000" } } });
+    await send(filter, {}, { upstream: { status: 304, headers: { "content-length": "1000" } } });
+    await send(filter, { headers: { "content-length": "9" } }, { giveUpMs: 100 });
     await send(filter, { method: "HEAD" }, { upstream: { status: 200, headers: { "content-length": "1000" } } });
-    expect(samples(filter, "request_bytes", { response_code: "304" })).toEqual([0]);
+    for (const response_code of ["304", "0"]) expect(samples(filter, "request_bytes", { response_code })).toEqual([0]);
     expect(samples(filter, "response_bytes", { response_code: "304" })).toEqual([0]);
     expect(samples(filter, "response_bytes", { request_method: "HEAD" })).toEqual([0]);
   });
@@ -240,7 +241,8 @@ describe("a stream in trouble", () => {
     ["two content lengths", { headers: { "content-length": ["1", "2"] } }],
   ])("with %s doesn't trap", async (_, request) => {
     const filter = await load();
-    await send(filter, request);
+    // A body that is shorter than its length is waited for.
+    await send(filter, request, { giveUpMs: 100 });
     expect(filter.status.state).toBe("running");
     expect(Object.values(allRequests(filter))).toEqual([1]);
   });
