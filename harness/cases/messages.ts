@@ -65,6 +65,9 @@ export function milliseconds(duration: string): number {
   return duration.endsWith("ms") ? Number(duration.slice(0, -2)) : Number(duration.slice(0, -1)) * 1000;
 }
 
+/** Whatever the headers say: RFC 9112, section 6.3. */
+export const hasNoBody = (status: number): boolean => status < 200 || status === 204 || status === 304;
+
 /** Methods of requests that say nothing of a body that they don't have. With the others clients say that its length is 0. */
 const BODILESS: ReadonlySet<string> = new Set(["GET", "HEAD", "DELETE", "OPTIONS", "TRACE", "CONNECT"]);
 
@@ -131,7 +134,7 @@ export function planAnswer(spec: Omit<CallAnswerSpec, "when" | "fail"> = {}, pro
   const body = chunksOf(spec.body);
   const headers = pairs(spec.headers);
   const trailers = pairs(spec.trailers);
-  const bodiless = status < 200 || status === 204 || status === 304;
+  const bodiless = hasNoBody(status);
   const streamed = Array.isArray(spec.body) || trailers.length > 0;
   if (!bodiless && !headers.some(([name]) => name === "content-length" || name === "transfer-encoding")) {
     if (!streamed) headers.push(["content-length", String(bytesIn(body))]);

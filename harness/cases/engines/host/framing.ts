@@ -1,5 +1,5 @@
 /** What HTTP/1 makes of a message on the wire: Envoy's codec frames it by the headers that the filters left, right or wrong. Pure. */
-import type { HeaderPairs } from "../../messages.ts";
+import { hasNoBody, type HeaderPairs } from "../../messages.ts";
 
 /** A message as it left the filters. */
 export interface Sent {
@@ -25,11 +25,9 @@ const BODILESS = new Set(["GET", "HEAD", "DELETE", "TRACE", "CONNECT"]);
 export function framed(sent: Sent, { method, status }: About): Sent {
   const headers = sent.headers.filter(([name]) => name !== "transfer-encoding");
   const length = headers.find(([name]) => name === "content-length")?.[1];
-  const never = status === undefined ? false : status < 200 || status === 204 || status === 304 || method === "HEAD";
-  if (length !== undefined) {
-    return { ...sent, headers, ...(!never && { trailers: [] }) };
-  }
-  if (status !== undefined && (status < 200 || status === 204 || status === 304)) return { ...sent, headers };
+  const bodiless = status !== undefined && hasNoBody(status);
+  if (length !== undefined) return { ...sent, headers, ...(!bodiless && !(status !== undefined && method === "HEAD") && { trailers: [] }) };
+  if (bodiless) return { ...sent, headers };
   if (sent.headersOnly) return { ...sent, headers: (status === undefined && BODILESS.has(method)) || method === "HEAD" ? headers : [...headers, ["content-length", "0"]] };
   return { ...sent, headers: [...headers, ["transfer-encoding", "chunked"]] };
 }
